@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * request - from the bytes that a guest wrote to a request that is safe to carry out.
+ *
+ * A pure function of a private copy and of the disk's limits. What comes out has been checked
+ * whole: every segment within its page, every sector within the disk, no write on a read-only
+ * disk. What the guest asked for in vain comes out as a BLKIF_RSP_* status, with what is needed to
+ * answer it.
+ *
+ * A "sector" is 512 bytes, whatever the disk's block size: <xen/io/blkif.h>.
+ *
+ * Thread: any.
+ */
+#ifndef XENBLKD_REQUEST_H
+#define XENBLKD_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ring.h"
+
+#define SECTOR_BYTES	     512u
+#define SECTORS_PER_PAGE     8u
+#define REQUEST_MAX_SEGMENTS 11u /* BLKIF_MAX_SEGMENTS_PER_REQUEST */
+
+enum request_op {
+	REQUEST_READ,
+	REQUEST_WRITE,
+	REQUEST_FLUSH,
+};
+
+/* Whole sectors of one granted page. */
+struct segment {
+	uint32_t gref;
+	uint16_t offset_bytes; /* in the page */
+	uint16_t len_bytes; /* 512 to 4096; offset_bytes + len_bytes <= 4096 */
+};
+
+struct request {
+	/* Always set, to answer with. */
+	uint64_t id;
+	uint8_t operation; /* BLKIF_OP_*, as the guest wrote it: echoed, never interpreted again */
+
+	/* Set if the request is good. */
+	enum request_op op;
+	uint16_t nr_segments; /* 1 to REQUEST_MAX_SEGMENTS; 0 for a flush */
+	uint64_t offset_bytes; /* on the disk; 0 for a flush */
+	uint32_t len_bytes; /* sum over the segments; offset_bytes + len_bytes <= the disk's size */
+	struct segment segments[REQUEST_MAX_SEGMENTS];
+};
+
+/* What a disk allows. */
+struct request_limits {
+	uint64_t size_bytes; /* a multiple of SECTOR_BYTES */
+	bool read_only;
+	bool flush; /* BLKIF_OP_FLUSH_DISKCACHE is offered */
+};
+
+/**
+ * request_parse - checks one request
+ *
+ * @raw: a private copy; read only here
+ * @req: filled as far as the result says
+ *
+ * Return: BLKIF_RSP_OKAY and all of @req; BLKIF_RSP_EOPNOTSUPP for an operation that is unknown or
+ * not offered; BLKIF_RSP_ERROR for anything else that is wrong. In the last two cases only id and
+ * operation are set.
+ */
+int16_t request_parse(const struct abi *abi, const struct raw_request *raw,
+		      const struct request_limits *limits, struct request *req);
+
+/**
+ * request_peek - copies the ring's next request and checks it; does not consume it
+ *
+ * Only after ring_pending() said that it is there. Return: as request_parse().
+ */
+int16_t request_peek(const struct ring *r, const struct request_limits *limits,
+		     struct request *req);
+
+#endif
