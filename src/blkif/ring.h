@@ -32,6 +32,7 @@ struct ring {
 	uint32_t nr_entries; /* a power of two */
 	uint32_t req_cons; /* the next request to take */
 	uint32_t rsp_prod; /* the next response to write; published by ring_push() */
+	uint32_t rsp_pushed; /* how far they are published */
 };
 
 /* ring_entries - entries of a ring of @nr_pages pages: 32 for one page in both ABIs. */

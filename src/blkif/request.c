@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "request.h"
+
+#include <stddef.h>
+#include <string.h>
+#include <xen/io/blkif.h>
+
+_Static_assert(REQUEST_MAX_SEGMENTS == BLKIF_MAX_SEGMENTS_PER_REQUEST, "segments");
+
+/* The same in every ABI. */
+#define NR_SEGMENTS_AT 1u
+
+static uint64_t raw_u64(const struct raw_request *raw, size_t at)
+{
+	uint64_t value;
+
+	memcpy(&value, raw->bytes + at, sizeof(value));
+	return value;
+}
+
+static bool parse_segment(const struct abi *abi, const struct raw_request *raw, size_t index,
+			  struct segment *out)
+{
+	struct blkif_request_segment seg;
+
+	memcpy(&seg, raw->bytes + abi->segments + index * sizeof(seg), sizeof(seg));
+	if (seg.first_sect > seg.last_sect || seg.last_sect >= SECTORS_PER_PAGE)
+		return false;
+	out->gref = seg.gref;
+	out->offset_bytes = (uint16_t)(seg.first_sect * SECTOR_BYTES);
+	out->len_bytes = (uint16_t)((seg.last_sect - seg.first_sect + 1u) * SECTOR_BYTES);
+	return true;
+}
+
+/* Reads and writes: segments and range are wrong in the same way for both. */
+static int16_t parse_transfer(const struct abi *abi, const struct raw_request *raw,
+			      const struct request_limits *limits, struct request *req)
+{
+	uint64_t end_bytes;
+
+	req->nr_segments = raw->bytes[NR_SEGMENTS_AT];
+	if (req->nr_segments == 0 || req->nr_segments > REQUEST_MAX_SEGMENTS)
+		return BLKIF_RSP_ERROR;
+
+	req->len_bytes = 0;
+	for (size_t i = 0; i < req->nr_segments; i++) {
+		if (!parse_segment(abi, raw, i, &req->segments[i]))
+			return BLKIF_RSP_ERROR;
+		req->len_bytes += req->segments[i].len_bytes;
+	}
+
+	if (__builtin_mul_overflow(raw_u64(raw, abi->sector_number), SECTOR_BYTES,
+				   &req->offset_bytes) ||
+	    __builtin_add_overflow(req->offset_bytes, req->len_bytes, &end_bytes) ||
+	    end_bytes > limits->size_bytes)
+		return BLKIF_RSP_ERROR;
+	return BLKIF_RSP_OKAY;
+}
+
+static int16_t parse_flush(const struct raw_request *raw, const struct request_limits *limits,
+			   struct request *req)
+{
+	/*
+	 * A flush may carry data, to be written once what came before it is stable. That is not
+	 * done yet, and must not be answered as if it had been.
+	 */
+	if (!limits->flush || raw->bytes[NR_SEGMENTS_AT] != 0)
+		return BLKIF_RSP_EOPNOTSUPP;
+	req->op = REQUEST_FLUSH;
+	req->nr_segments = 0;
+	req->offset_bytes = 0;
+	req->len_bytes = 0;
+	return BLKIF_RSP_OKAY;
+}
+
+int16_t request_parse(const struct abi *abi, const struct raw_request *raw,
+		      const struct request_limits *limits, struct request *req)
+{
+	/* The id has one place in requests of every kind, blkif_request_indirect's included. */
+	req->id = raw_u64(raw, abi->id);
+	req->operation = raw->bytes[0];
+
+	switch (req->operation) {
+	case BLKIF_OP_READ:
+		req->op = REQUEST_READ;
+		return parse_transfer(abi, raw, limits, req);
+	case BLKIF_OP_WRITE:
+		if (limits->read_only)
+			return BLKIF_RSP_ERROR;
+		req->op = REQUEST_WRITE;
+		return parse_transfer(abi, raw, limits, req);
+	case BLKIF_OP_FLUSH_DISKCACHE:
+		return parse_flush(raw, limits, req);
+	default:
+		/* Not an error: on that, some guests give up the disk and not the operation. */
+		return BLKIF_RSP_EOPNOTSUPP;
+	}
+}
+
+int16_t request_peek(const struct ring *r, const struct request_limits *limits, struct request *req)
+{
+	struct raw_request raw;
+
+	ring_copy_request(r, &raw);
+	return request_parse(r->abi, &raw, limits, req);
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "ring.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <xen/io/blkif.h>
+
+#define RING_HEADER_BYTES offsetof(struct blkif_sring, ring)
+
+_Static_assert(RING_HEADER_BYTES == 64, "the same in every ABI");
+
+/* Responses of every ABI fit into this many bytes. */
+#define RESPONSE_MAX_BYTES 16
+
+_Static_assert(sizeof(struct blkif_response) <= RESPONSE_MAX_BYTES, "responses fit");
+
+/*
+ * Volatile, so that the compiler neither reads a word twice nor leaves a read out; aliasing,
+ * because what the guest stores there has no type of ours.
+ */
+typedef volatile uint32_t shared_word __attribute__((may_alias));
+
+/* The four indices; the entries behind them only by entry_at(), which knows the ABI. */
+static struct blkif_sring *sring(const struct ring *r)
+{
+	return r->shared;
+}
+
+static uint32_t read_index(const uint32_t *index)
+{
+	return *(const shared_word *)index;
+}
+
+static void write_index(uint32_t *index, uint32_t value)
+{
+	*(shared_word *)index = value;
+}
+
+static uint8_t *entry_at(const struct ring *r, uint32_t index)
+{
+	size_t slot = index & (r->nr_entries - 1);
+
+	return (uint8_t *)r->shared + RING_HEADER_BYTES + slot * r->abi->entry_bytes;
+}
+
+uint32_t ring_entries(const struct abi *abi, uint32_t nr_pages)
+{
+	size_t room_bytes = (size_t)nr_pages * RING_PAGE_BYTES - RING_HEADER_BYTES;
+	size_t fit = room_bytes / abi->entry_bytes;
+	uint32_t entries = 1;
+
+	while (entries * 2u <= fit)
+		entries *= 2u;
+	return entries;
+}
+
+int ring_attach(struct ring *r, const struct abi *abi, void *shared, uint32_t nr_pages)
+{
+	struct ring fresh = {
+		.abi = abi,
+		.shared = shared,
+		.nr_entries = ring_entries(abi, nr_pages),
+	};
+	uint32_t shown = read_index(&sring(&fresh)->rsp_prod);
+
+	fresh.req_cons = fresh.rsp_prod = fresh.rsp_pushed = shown;
+	if (ring_pending(&fresh) < 0)
+		return -EPROTO;
+	*r = fresh;
+	return 0;
+}
+
+int ring_pending(const struct ring *r)
+{
+	uint32_t produced = read_index(&sring(r)->req_prod);
+	uint32_t pending = produced - r->req_cons;
+
+	/* The index before the entries: a request must not be read before we know that it is there. */
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+
+	/* A producer that went backwards is one that claims nearly 2^32 requests. */
+	if (pending > r->nr_entries - ring_unanswered(r))
+		return -EPROTO;
+	return (int)pending;
+}
+
+void ring_copy_request(const struct ring *r, struct raw_request *raw)
+{
+	const shared_word *from = (const shared_word *)entry_at(r, r->req_cons);
+	size_t entry_bytes = r->abi->entry_bytes, at;
+
+	/* Words divide entries of every ABI; the last x86_32 entry must not be read past its end. */
+	for (at = 0; at < entry_bytes; at += sizeof(*from)) {
+		uint32_t word = from[at / sizeof(*from)];
+
+		memcpy(raw->bytes + at, &word, sizeof(word));
+	}
+	memset(raw->bytes + at, 0, sizeof(raw->bytes) - at);
+}
+
+void ring_respond(struct ring *r, uint64_t id, uint8_t operation, int16_t status)
+{
+	const struct abi *abi = r->abi;
+	uint8_t response[RESPONSE_MAX_BYTES] = { 0 };
+
+	assert(ring_unanswered(r));
+	memcpy(response, &id, sizeof(id));
+	response[abi->response_operation] = operation;
+	memcpy(response + abi->response_status, &status, sizeof(status));
+
+	memcpy(entry_at(r, r->rsp_prod), response, abi->response_bytes);
+	r->rsp_prod++;
+}
+
+bool ring_push(struct ring *r)
+{
+	uint32_t pushed = r->rsp_pushed, event;
+
+	if (pushed == r->rsp_prod)
+		return false;
+
+	/* The guest must see the responses before it sees that they are there. */
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	write_index(&sring(r)->rsp_prod, r->rsp_prod);
+	r->rsp_pushed = r->rsp_prod;
+
+	/*
+	 * The guest must see the responses before we look at where it wants an event: it sets
+	 * rsp_event first and looks for responses once more then, so one of us sees the other.
+	 */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	event = read_index(&sring(r)->rsp_event);
+	return r->rsp_prod - event < r->rsp_prod - pushed;
+}
+
+int ring_arm(struct ring *r)
+{
+	int pending = ring_pending(r);
+
+	if (!pending) {
+		write_index(&sring(r)->req_event, r->req_cons + 1);
+		/*
+		 * The guest must see where we want an event before we look for the last time: a
+		 * request that it made before it saw that comes without one.
+		 */
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		pending = ring_pending(r);
+	}
+	return pending > 0 ? 1 : pending;
+}
