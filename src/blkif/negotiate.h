@@ -6,8 +6,10 @@
  * and removes the nodes, the bdev opens or does not, a queue drains. Each of these is an event; the
  * shell (vbd/) derives it from what it reads and carries out the actions in the order of their
  * bits. Events may come twice or not at all (watches are coalesced): an event that changes nothing
- * in a state is ignored there, and after draining the shell reads the frontend's state once more
- * and feeds it in again.
+ * in a state is ignored there, and a state that cannot be interrupted is left with ACTION_REREAD,
+ * so that the shell reads what toolstack and frontend say once more and feeds it in again.
+ *
+ * The bdev is open from WAITING to LEAVING; a queue exists from CONNECTED to LEAVING.
  *
  * Sources: <xen/io/xenbus.h>, the state diagrams in <xen/io/blkif.h>, and what frontends do.
  *
@@ -28,8 +30,10 @@ enum negotiate_state {
 	NEGOTIATE_RESTARTING, /* as DRAINING, but the frontend has begun anew; then WAITING */
 	NEGOTIATE_FAILING, /* as DRAINING, because of something the guest did; then FAILED */
 	NEGOTIATE_LEAVING, /* as DRAINING, because the disk or the daemon goes; then GONE */
+	NEGOTIATE_PARTING, /* the frontend closes before it was ever connected: we said so too */
 	NEGOTIATE_FAILED, /* cut off; the frontend may close it or begin anew */
 	NEGOTIATE_CLOSED, /* nothing is connected; the frontend may begin anew */
+	NEGOTIATE_RELEASED, /* as CLOSED, but the toolstack takes the disk: nothing begins anew */
 	NEGOTIATE_GONE, /* to be freed */
 	NEGOTIATE_NR_STATES,
 };
@@ -52,7 +56,8 @@ enum negotiate_event {
 	EVENT_FRONTEND_OTHER, /* 2, 7, 8, or something that is no state: means nothing to us */
 
 	/* The toolstack's doing. */
-	EVENT_OFFLINE, /* it asks for the disk back: online is 0 and our state is set to 5 */
+	EVENT_OFFLINE, /* it asks for the disk back: online is 0, whatever our state node says (it
+			  was set to 5 with that, but we may have written over it) */
 	EVENT_REMOVED, /* our nodes are gone */
 
 	EVENT_STOP, /* the daemon ends */
@@ -70,8 +75,10 @@ enum negotiate_action {
 	ACTION_CLOSE_BDEV = 1 << 5, /* give the device back */
 	ACTION_WAIT = 1 << 6, /* write state 2, InitWait */
 	ACTION_CLOSING = 1 << 7, /* write state 5, Closing */
-	ACTION_CLOSED = 1 << 8, /* write state 6, Closed */
-	ACTION_REREAD = 1 << 9, /* read what frontend and toolstack say now, and feed it in */
+	ACTION_CLOSED = 1 << 8, /* write state 6, Closed, unless the node says so already: writing
+				   wakes our own watch, and EVENT_OFFLINE leads here again */
+	ACTION_REREAD = 1 << 9, /* read what toolstack and frontend say now, and feed it in, in
+				   that order */
 	ACTION_FREE = 1 << 10, /* the disk is gone; nothing of it may be used after this */
 };
 
