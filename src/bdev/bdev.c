@@ -7,13 +7,17 @@
 
 #include "kinds.h"
 
-static const struct bdev_ops *const kinds[] = { &null_ops };
+static const struct bdev_ops *const kinds[] = { &file_ops, &null_ops };
 
 #define NR_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 /* kind_find - Return: whose @uri it is, and in *@rest what follows the scheme; or NULL. */
 static const struct bdev_ops *kind_find(const char *uri, const char **rest)
 {
+	if (uri[0] == '/') {
+		*rest = uri;
+		return &file_ops;
+	}
 	for (size_t i = 0; i < NR_KINDS; i++) {
 		size_t n = strlen(kinds[i]->scheme);
 
@@ -32,7 +36,7 @@ static int kind_unknown(const char *uri, struct error *e)
 
 	for (size_t i = 0; i < NR_KINDS && n < sizeof(known); i++)
 		n += (size_t)snprintf(known + n, sizeof(known) - n, "%s:, ", kinds[i]->scheme);
-	return error_set(e, EINVAL, "\"%s\" names no block device; expected %sand no other",
+	return error_set(e, EINVAL, "\"%s\" names no block device; expected %sor an absolute path",
 			 uri, known);
 }
 

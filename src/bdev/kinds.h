@@ -7,6 +7,7 @@
 
 struct bdev_ops;
 
+extern const struct bdev_ops file_ops;
 extern const struct bdev_ops null_ops;
 
 #endif
