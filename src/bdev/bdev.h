@@ -128,7 +128,9 @@ struct bdev_ops {
 	 * poll - starts what was held back and completes what is ready (required)
 	 *
 	 * Thread: the channel's reactor; must not block or allocate.
-	 * Return: requests completed.
+	 * Return: requests completed; or 1 if none was, but something is still held back. After
+	 * a 0 nothing happens until fd() is readable or somebody submits, so that the caller may
+	 * sleep after a 0, and only then.
 	 */
 	uint32_t (*poll)(struct bdev_channel *ch);
 

@@ -3,7 +3,8 @@
  * tap - what a unit test prints: the Test Anything Protocol. For foo_test.c files alone.
  *
  * A test is a function named as the behaviour it shows; within it, each check() that fails prints
- * where and ends that test. A file's main() is a list of tap_run(test) and return tap_end().
+ * where and ends that test; skip() ends one that cannot run here. A file's main() is a list of
+ * tap_run(test) and return tap_end().
  */
 #ifndef XENBLKD_TAP_H
 #define XENBLKD_TAP_H
@@ -13,6 +14,7 @@
 
 static int tap_count, tap_failures;
 static bool tap_test_failed;
+static const char *tap_skip_reason;
 
 /* check - ends the running test as failed unless @cond holds. */
 #define check(cond)                                                                                \
@@ -36,14 +38,23 @@ static bool tap_test_failed;
 		}                                                                                  \
 	} while (0)
 
+/* skip - ends the running test, which cannot be run here. */
+#define skip(reason)                                                                               \
+	do {                                                                                       \
+		tap_skip_reason = (reason);                                                        \
+		return;                                                                            \
+	} while (0)
+
 #define tap_run(test) tap_run_named(test, #test)
 
 static inline void tap_run_named(void (*test)(void), const char *name)
 {
 	tap_test_failed = false;
+	tap_skip_reason = NULL;
 	test();
 	tap_failures += tap_test_failed;
-	printf("%sok %d - %s\n", tap_test_failed ? "not " : "", ++tap_count, name);
+	printf("%sok %d - %s%s%s\n", tap_test_failed ? "not " : "", ++tap_count, name,
+	       tap_skip_reason ? " # SKIP " : "", tap_skip_reason ? tap_skip_reason : "");
 	fflush(stdout);
 }
 

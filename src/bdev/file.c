@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <liburing.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kinds.h"
+#include "log.h"
+
+/*
+ * A process that was killed leaves its last requests in the kernel, and they hold its claim until
+ * they are over: some 10 ms, as tried. We may be its successor.
+ */
+#define CLAIM_TRIES    20
+#define CLAIM_PAUSE_US 10000
+
+static const char *type_name(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFDIR:
+		return "a directory";
+	case S_IFIFO:
+		return "a FIFO";
+	case S_IFCHR:
+		return "a character device";
+	case S_IFSOCK:
+		return "a socket";
+	default:
+		return "of an unknown type";
+	}
+}
+
+static int path_check(const char *path, struct error *e)
+{
+	if (!path[0])
+		return error_set(e, EINVAL,
+				 "file: has no path; expected an absolute path, as in "
+				 "file:/srv/vm.img");
+	if (path[0] != '/')
+		return error_set(e, EINVAL,
+				 "file:%s is a relative path; expected an absolute path, as in "
+				 "file:/srv/vm.img",
+				 path);
+	return 0;
+}
+
+/* Asked here, because a channel is made too late for its failure to reach an operator in words. */
+static int ring_check(const char *path, struct error *e)
+{
+	struct io_uring ring;
+	int err;
+
+	err = file_ring_init(&ring, 1);
+	if (err)
+		return error_set(e, -err,
+				 "%s needs io_uring, which this kernel refuses (%s); expected "
+				 "Linux 5.10 or later, and sysctl kernel.io_uring_disabled=0",
+				 path, strerror(-err));
+	io_uring_queue_exit(&ring);
+	return 0;
+}
+
+static int open_failed(const char *path, bool read_only, int err, struct error *e)
+{
+	switch (err) {
+	case EBUSY:
+		return error_set(e, err,
+				 "%s is in use (mounted, or part of LVM, md or swap), or another "
+				 "disk has it open; expected a block device that nobody uses",
+				 path);
+	case EROFS:
+		return error_set(e, err,
+				 "%s is read-only; expected to write to it, so make it writable "
+				 "or attach it with mode r",
+				 path);
+	default:
+		return error_set(e, err, "%s cannot be opened for %s: %s", path,
+				 read_only ? "reading" : "reading and writing", strerror(err));
+	}
+}
+
+/* What @look refers to is opened, not what @path has come to mean since. */
+static int open_again(int look, const char *path, bool read_only, struct error *e)
+{
+	/* O_EXCL claims a block device, and means nothing for a file that is there already. */
+	int flags = O_CLOEXEC | (read_only ? O_RDONLY : O_RDWR | O_EXCL);
+	char self[32];
+	int fd;
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", look);
+	fd = open(self, flags);
+	return fd >= 0 ? fd : open_failed(path, read_only, errno, e);
+}
+
+/*
+ * O_PATH looks at the inode without opening it: to open a FIFO blocks, and to open a device can
+ * have effects of its own.
+ */
+static int open_disk(const char *path, bool read_only, mode_t *mode, struct error *e)
+{
+	struct stat st;
+	int look, fd;
+
+	look = open(path, O_PATH | O_CLOEXEC);
+	if (look < 0)
+		return open_failed(path, read_only, errno, e);
+
+	if (fstat(look, &st))
+		fd = open_failed(path, read_only, errno, e);
+	else if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		fd = error_set(e, EINVAL, "%s is %s; expected a regular file or a block device",
+			       path, type_name(st.st_mode));
+	else
+		fd = open_again(look, path, read_only, e);
+	close(look);
+	*mode = st.st_mode;
+	return fd;
+}
+
+/* A block device was claimed by O_EXCL; a file is by a lock, which other programs know as well. */
+static int lock_file(int fd, const char *path, bool read_only, struct error *e)
+{
+	if (!flock(fd, (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB))
+		return 0;
+	if (errno != EWOULDBLOCK)
+		return error_set(e, errno, "%s cannot be locked: %s", path, strerror(errno));
+	if (read_only)
+		return error_set(e, EBUSY,
+				 "%s is locked: another disk or program has it open for writing; "
+				 "expected readers alone",
+				 path);
+	return error_set(e, EBUSY,
+			 "%s is locked: another disk or program has it open; expected to be the "
+			 "only one, as it will be written",
+			 path);
+}
+
+static int describe_file(int fd, const char *path, struct bdev_info *info, struct error *e)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return open_failed(path, info->read_only, errno, e);
+	info->size_bytes = (uint64_t)st.st_size;
+	info->logical_block_bytes = 512;
+	info->physical_block_bytes = 4096;
+	return 0;
+}
+
+static int describe_block(int fd, const char *path, struct bdev_info *info, struct error *e)
+{
+	unsigned int physical = 0;
+	int logical = 0, write_protected = 0;
+
+	if (ioctl(fd, BLKGETSIZE64, &info->size_bytes) || ioctl(fd, BLKSSZGET, &logical) ||
+	    ioctl(fd, BLKPBSZGET, &physical) || ioctl(fd, BLKROGET, &write_protected))
+		return error_set(e, errno, "%s does not tell its size and blocks: %s", path,
+				 strerror(errno));
+	if (write_protected && !info->read_only)
+		return open_failed(path, false, EROFS, e);
+
+	info->logical_block_bytes = (uint32_t)logical;
+	info->physical_block_bytes = physical;
+	/* It is a hint: one that makes no sense is not worth a failure. */
+	if (physical < info->logical_block_bytes || physical & (physical - 1))
+		info->physical_block_bytes = info->logical_block_bytes;
+	return 0;
+}
+
+static int cut_size(const char *path, struct bdev_info *info, struct error *e)
+{
+	uint64_t odd_bytes = info->size_bytes % 512;
+
+	if (info->size_bytes < 512)
+		return error_set(e, EINVAL, "%s has %" PRIu64 " bytes; expected 512 at least", path,
+				 info->size_bytes);
+	if (odd_bytes)
+		log_warning("%s: the size of %" PRIu64 " bytes is not a multiple of 512; the last "
+			    "%" PRIu64 " bytes are left out",
+			    path, info->size_bytes, odd_bytes);
+	info->size_bytes -= odd_bytes;
+	return 0;
+}
+
+/*
+ * Reads where data is, for file systems do not check alignment over a hole; at an odd multiple of
+ * 512, into memory aligned to no more than that.
+ */
+static bool direct_probe(int fd)
+{
+	char memory[1024] __attribute__((aligned(1024)));
+	off_t data = lseek(fd, 0, SEEK_DATA);
+
+	return data >= 0 && pread(fd, memory + 512, 512, data + 512) == 512;
+}
+
+/* direct_stated - Return: true, and *@fits, if the kernel (from 6.1) and the file system say it. */
+static bool direct_stated(int fd, bool *fits)
+{
+#ifdef STATX_DIOALIGN
+	struct statx sx;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &sx) || !(sx.stx_mask & STATX_DIOALIGN))
+		return false;
+	*fits = sx.stx_dio_mem_align && sx.stx_dio_mem_align <= 512 && sx.stx_dio_offset_align &&
+		sx.stx_dio_offset_align <= 512;
+	return true;
+#else
+	return false;
+#endif
+}
+
+/* direct_refusal - Return: why direct I/O by 512 bytes cannot be, or NULL if @fd now does it. */
+static const char *direct_refusal(int fd, mode_t mode, uint32_t logical_block_bytes)
+{
+	bool fits;
+
+	if (logical_block_bytes != 512)
+		return "its logical blocks are larger than 512 bytes";
+	if (fcntl(fd, F_SETFL, O_DIRECT))
+		return "its file system refuses direct I/O";
+	if (!direct_stated(fd, &fits))
+		fits = S_ISBLK(mode) || direct_probe(fd);
+	return fits ? NULL : "direct I/O to it is not known to be possible by 512 bytes";
+}
+
+/* Buffered I/O is slower, but takes any multiple of 512: the kernel reads, modifies and writes. */
+static void choose_direct(int fd, const char *path, mode_t mode, const struct bdev_info *info)
+{
+	const char *refusal = direct_refusal(fd, mode, info->logical_block_bytes);
+
+	if (!refusal)
+		return;
+	fcntl(fd, F_SETFL, 0);
+	log_info("%s: buffered I/O, because %s", path, refusal);
+}
+
+static int claim_and_describe(int fd, const char *path, mode_t mode, struct bdev_info *info,
+			      struct error *e)
+{
+	int err;
+
+	if (S_ISBLK(mode)) {
+		err = describe_block(fd, path, info, e);
+	} else {
+		err = lock_file(fd, path, info->read_only, e);
+		/* After the lock: whoever held it may have changed the size. */
+		if (!err)
+			err = describe_file(fd, path, info, e);
+	}
+	return err ? err : cut_size(path, info, e);
+}
+
+static int open_once(const char *path, bool read_only, struct bdev **out, struct error *e)
+{
+	struct bdev_info info = { .read_only = read_only, .flush = true };
+	struct file *file;
+	mode_t mode = 0;
+	int err, fd;
+
+	fd = open_disk(path, read_only, &mode, e);
+	if (fd < 0)
+		return fd;
+	err = claim_and_describe(fd, path, mode, &info, e);
+	if (err)
+		goto out_close;
+	choose_direct(fd, path, mode, &info);
+
+	file = calloc(1, sizeof(*file));
+	if (!file) {
+		err = error_set(e, ENOMEM, "%s found no memory", path);
+		goto out_close;
+	}
+	file->bdev.info = info;
+	file->fd = fd;
+	*out = &file->bdev;
+	return 0;
+
+out_close:
+	close(fd);
+	return err;
+}
+
+static int file_open(const char *path, const struct bdev_open_args *args, struct bdev **out,
+		     struct error *e)
+{
+	int err;
+
+	err = path_check(path, e);
+	if (err)
+		return err;
+	err = ring_check(path, e);
+	if (err)
+		return err;
+
+	err = open_once(path, args->read_only, out, e);
+	for (int tries = 1; err == -EBUSY && tries < CLAIM_TRIES; tries++) {
+		usleep(CLAIM_PAUSE_US);
+		err = open_once(path, args->read_only, out, e);
+	}
+	return err;
+}
+
+static void file_close(struct bdev *bdev)
+{
+	struct file *file = container_of(bdev, struct file, bdev);
+
+	/* The kernel may hold the open file a little longer, and with it the lock. */
+	flock(file->fd, LOCK_UN);
+	close(file->fd);
+	free(file);
+}
+
+const struct bdev_ops file_ops = {
+	.scheme = "file",
+	.open = file_open,
+	.close = file_close,
+	.channel_create = file_channel_create,
+	.channel_destroy = file_channel_destroy,
+	.submit = file_submit,
+	.poll = file_poll,
+	.fd = file_fd,
+};
