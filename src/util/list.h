@@ -21,7 +21,7 @@ struct list {
 	struct list_node head;
 };
 
-#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 static inline void list_node_init(struct list_node *n)
 {
@@ -51,6 +51,14 @@ static inline void list_add_tail(struct list *l, struct list_node *n)
 	l->head.prev = n;
 }
 
+static inline void list_add_head(struct list *l, struct list_node *n)
+{
+	n->next = l->head.next;
+	n->prev = &l->head;
+	n->next->prev = n;
+	l->head.next = n;
+}
+
 static inline void list_del(struct list_node *n)
 {
 	n->prev->next = n->next;
@@ -71,16 +79,16 @@ static inline struct list_node *list_pop(struct list *l)
 
 #define list_entry(node, type, member) container_of(node, type, member)
 
-#define list_for_each(pos, l, member)                                                              \
-	for (pos = list_entry((l)->head.next, __typeof__(*pos), member);                           \
-	     &pos->member != &(l)->head;                                                           \
+#define list_for_each(pos, l, member)                                    \
+	for (pos = list_entry((l)->head.next, __typeof__(*pos), member); \
+	     &pos->member != &(l)->head;                                 \
 	     pos = list_entry(pos->member.next, __typeof__(*pos), member))
 
 /* As list_for_each; the body may take @pos (and only @pos) out of the list. */
-#define list_for_each_safe(pos, tmp, l, member)                                                    \
-	for (pos = list_entry((l)->head.next, __typeof__(*pos), member),                           \
-	    tmp = list_entry(pos->member.next, __typeof__(*pos), member);                          \
-	     &pos->member != &(l)->head;                                                           \
+#define list_for_each_safe(pos, tmp, l, member)                           \
+	for (pos = list_entry((l)->head.next, __typeof__(*pos), member),  \
+	    tmp = list_entry(pos->member.next, __typeof__(*pos), member); \
+	     &pos->member != &(l)->head;                                  \
 	     pos = tmp, tmp = list_entry(tmp->member.next, __typeof__(*pos), member))
 
 #endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "reactor.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "clock.h"
+
+#define MAX_EVENTS 16
+
+/* While there is always work, file descriptors are looked at once in so many turns. */
+#define TURNS_PER_FDS 16
+
+static void mailbox_ready(struct reactor_fd *rfd)
+{
+	struct reactor *r = container_of(rfd, struct reactor, mailbox_fd);
+	struct reactor_msg *msg, *next, *in_order = NULL;
+	uint64_t count;
+
+	/* Emptied before the list is taken: what is sent after that wakes us again. */
+	if (read(rfd->fd, &count, sizeof(count)) < 0)
+		return;
+	msg = atomic_exchange_explicit(&r->mailbox, NULL, memory_order_acquire);
+	for (; msg; msg = next) {
+		next = msg->next;
+		msg->next = in_order;
+		in_order = msg;
+	}
+	for (msg = in_order; msg; msg = next) {
+		next = msg->next;
+		msg->fn(msg);
+	}
+}
+
+void reactor_send(struct reactor *r, struct reactor_msg *msg)
+{
+	struct reactor_msg *head = atomic_load_explicit(&r->mailbox, memory_order_relaxed);
+	uint64_t one = 1;
+
+	do {
+		msg->next = head;
+	} while (!atomic_compare_exchange_weak_explicit(
+		&r->mailbox, &head, msg, memory_order_release, memory_order_relaxed));
+	/* Who finds the list filled can rely on the wake-up of who filled it. */
+	if (!head && write(r->mailbox_fd.fd, &one, sizeof(one)) < 0)
+		return; /* only a full counter refuses, and that one is readable */
+}
+
+struct call {
+	struct reactor_msg msg;
+	int (*fn)(void *arg);
+	void *arg;
+	int result;
+	sem_t done;
+};
+
+static void call_run(struct reactor_msg *msg)
+{
+	struct call *call = container_of(msg, struct call, msg);
+
+	call->result = call->fn(call->arg);
+	sem_post(&call->done);
+}
+
+int reactor_call(struct reactor *r, int (*fn)(void *arg), void *arg)
+{
+	struct call call = { .msg = { .fn = call_run }, .fn = fn, .arg = arg };
+
+	sem_init(&call.done, 0, 0);
+	reactor_send(r, &call.msg);
+	while (sem_wait(&call.done) < 0 && errno == EINTR)
+		;
+	sem_destroy(&call.done);
+	return call.result;
+}
+
+int reactor_init(struct reactor *r, uint64_t poll_ns)
+{
+	int err;
+
+	*r = (struct reactor){ .poll_ns = poll_ns };
+	list_init(&r->pollers);
+	r->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (r->epoll_fd < 0)
+		return -errno;
+	r->mailbox_fd.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (r->mailbox_fd.fd < 0) {
+		err = -errno;
+		goto close_epoll;
+	}
+	r->mailbox_fd.ready = mailbox_ready;
+	err = reactor_add_fd(r, &r->mailbox_fd);
+	if (err)
+		goto close_mailbox;
+	return 0;
+close_mailbox:
+	close(r->mailbox_fd.fd);
+close_epoll:
+	close(r->epoll_fd);
+	return err;
+}
+
+void reactor_fini(struct reactor *r)
+{
+	close(r->mailbox_fd.fd);
+	close(r->epoll_fd);
+}
+
+int reactor_add_fd(struct reactor *r, struct reactor_fd *rfd)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = rfd };
+
+	return epoll_ctl(r->epoll_fd, EPOLL_CTL_ADD, rfd->fd, &ev) < 0 ? -errno : 0;
+}
+
+void reactor_del_fd(struct reactor *r, struct reactor_fd *rfd)
+{
+	epoll_ctl(r->epoll_fd, EPOLL_CTL_DEL, rfd->fd, NULL);
+}
+
+void reactor_add_poller(struct reactor *r, struct poller *p)
+{
+	list_add_tail(&r->pollers, &p->link);
+}
+
+void reactor_del_poller(struct reactor *r, struct poller *p)
+{
+	(void)r;
+	list_del(&p->link);
+}
+
+/*
+ * One at a time: a ready() may end objects whose descriptors are ready too, and an array of events
+ * fetched before that would still point to them.
+ */
+static void look_at_fds(struct reactor *r, int timeout_ms)
+{
+	struct epoll_event ev;
+
+	r->turns_since_fds = 0;
+	for (int i = 0; i < MAX_EVENTS; i++) {
+		struct reactor_fd *rfd;
+
+		if (epoll_wait(r->epoll_fd, &ev, 1, i ? 0 : timeout_ms) <= 0)
+			return;
+		rfd = ev.data.ptr;
+		rfd->ready(rfd);
+	}
+}
+
+static uint32_t poll_all(struct reactor *r)
+{
+	struct poller *p;
+	uint32_t work = 0;
+
+	list_for_each (p, &r->pollers, link)
+		work += p->poll(p);
+	return work;
+}
+
+static bool arm_all(struct reactor *r)
+{
+	struct poller *p;
+
+	list_for_each (p, &r->pollers, link) {
+		if (!p->arm(p))
+			return false;
+	}
+	return true;
+}
+
+static void reactor_turn(struct reactor *r)
+{
+	uint64_t start_ns = clock_ns();
+	uint32_t work;
+
+	r->now_ns = start_ns;
+	r->stats.turns++;
+	work = poll_all(r);
+	if (work) {
+		r->last_work_ns = clock_ns();
+		r->stats.busy_ns += r->last_work_ns - start_ns;
+		if (++r->turns_since_fds >= TURNS_PER_FDS)
+			look_at_fds(r, 0);
+		return;
+	}
+	/* A poller may have ended the loop: nothing would wake it. */
+	if (r->stop)
+		return;
+	if (start_ns - r->last_work_ns < r->poll_ns || !arm_all(r)) {
+		look_at_fds(r, 0);
+		return;
+	}
+	r->stats.sleeps++;
+	look_at_fds(r, -1);
+}
+
+void reactor_run(struct reactor *r)
+{
+	while (!r->stop)
+		reactor_turn(r);
+}
+
+void reactor_stop(struct reactor *r)
+{
+	r->stop = true;
+}
+
+static void *reactor_thread(void *arg)
+{
+	reactor_run(arg);
+	return NULL;
+}
+
+int reactor_start(struct reactor *r, const char *name, int cpu)
+{
+	pthread_attr_t attr;
+	cpu_set_t cpus;
+	int err;
+
+	err = pthread_attr_init(&attr);
+	if (err)
+		return -err;
+	if (cpu >= 0) {
+		CPU_ZERO(&cpus);
+		CPU_SET(cpu, &cpus);
+		err = pthread_attr_setaffinity_np(&attr, sizeof(cpus), &cpus);
+	}
+	if (!err)
+		err = pthread_create(&r->thread, &attr, reactor_thread, r);
+	pthread_attr_destroy(&attr);
+	if (err)
+		return -err;
+	pthread_setname_np(r->thread, name);
+	return 0;
+}
+
+static int stop_fn(void *arg)
+{
+	reactor_stop(arg);
+	return 0;
+}
+
+void reactor_join(struct reactor *r)
+{
+	reactor_call(r, stop_fn, r);
+	pthread_join(r->thread, NULL);
+}

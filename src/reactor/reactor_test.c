@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "reactor.h"
+
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "tap.h"
+
+#define NR_SENDERS 3
+#define NR_MSGS	   2000
+
+struct numbered {
+	struct reactor_msg msg;
+	struct sender *sender;
+	int number;
+};
+
+struct sender {
+	struct reactor *to;
+	struct numbered msgs[NR_MSGS];
+	int arrived; /* on the reactor's thread */
+	bool in_order;
+	pthread_t thread;
+};
+
+static void arrive(struct reactor_msg *msg)
+{
+	struct numbered *n = container_of(msg, struct numbered, msg);
+
+	n->sender->in_order &= n->number == n->sender->arrived;
+	n->sender->arrived++;
+}
+
+static void *send_all(void *arg)
+{
+	struct sender *s = arg;
+
+	for (int i = 0; i < NR_MSGS; i++) {
+		s->msgs[i] = (struct numbered){ { .fn = arrive }, s, i };
+		reactor_send(s->to, &s->msgs[i].msg);
+	}
+	return NULL;
+}
+
+static int nothing(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static void delivers_all_messages_of_many_senders_in_order(void)
+{
+	static struct sender senders[NR_SENDERS];
+	struct reactor r;
+
+	check_eq(reactor_init(&r, 0), 0);
+	check_eq(reactor_start(&r, "test", -1), 0);
+	for (int i = 0; i < NR_SENDERS; i++) {
+		senders[i].to = &r;
+		senders[i].in_order = true;
+		pthread_create(&senders[i].thread, NULL, send_all, &senders[i]);
+	}
+	for (int i = 0; i < NR_SENDERS; i++)
+		pthread_join(senders[i].thread, NULL);
+	reactor_call(&r, nothing, NULL);
+	reactor_join(&r);
+	reactor_fini(&r);
+	for (int i = 0; i < NR_SENDERS; i++) {
+		check_eq(senders[i].arrived, NR_MSGS);
+		check(senders[i].in_order);
+	}
+}
+
+static int add_one(void *arg)
+{
+	return ++*(int *)arg;
+}
+
+static void call_gives_back_the_result(void)
+{
+	struct reactor r;
+	int n = 41, result;
+
+	check_eq(reactor_init(&r, 0), 0);
+	check_eq(reactor_start(&r, "test", -1), 0);
+	result = reactor_call(&r, add_one, &n);
+	reactor_join(&r);
+	reactor_fini(&r);
+	check_eq(result, 42);
+	check_eq(n, 42);
+}
+
+/* A poller with so much work, of which some comes up only while it is being armed. */
+struct work {
+	struct poller poller;
+	struct reactor *r;
+	int left, late, polls, arms;
+};
+
+static uint32_t work_poll(struct poller *p)
+{
+	struct work *w = container_of(p, struct work, poller);
+
+	w->polls++;
+	if (!w->left)
+		return 0;
+	w->left--;
+	return 1;
+}
+
+static bool work_arm(struct poller *p)
+{
+	struct work *w = container_of(p, struct work, poller);
+
+	w->arms++;
+	if (!w->late)
+		return true;
+	w->left += w->late;
+	w->late = 0;
+	return false;
+}
+
+struct wake {
+	struct reactor_fd rfd;
+	struct work *work;
+};
+
+static void wake_ready(struct reactor_fd *rfd)
+{
+	struct wake *wake = container_of(rfd, struct wake, rfd);
+	uint64_t count;
+
+	if (read(rfd->fd, &count, sizeof(count)) == sizeof(count))
+		reactor_stop(wake->work->r);
+}
+
+/* Runs @w until it sleeps and an event that was there before the start wakes it. */
+static int run_work(struct work *w, uint64_t poll_ns)
+{
+	struct wake wake = { .rfd = { .fd = eventfd(1, 0), .ready = wake_ready }, .work = w };
+	struct reactor r;
+	int err = reactor_init(&r, poll_ns);
+
+	if (err)
+		return err;
+	w->r = &r;
+	w->poller = (struct poller){ .poll = work_poll, .arm = work_arm };
+	reactor_add_poller(&r, &w->poller);
+	err = reactor_add_fd(&r, &wake.rfd);
+	reactor_run(&r);
+	reactor_del_poller(&r, &w->poller);
+	reactor_fini(&r);
+	close(wake.rfd.fd);
+	return err;
+}
+
+static void sleeps_only_when_armed(void)
+{
+	struct work w = { .left = 5 };
+
+	check_eq(run_work(&w, 0), 0);
+	check_eq(w.left, 0);
+	check_eq(w.polls, 6);
+	check_eq(w.arms, 1);
+}
+
+static void looks_at_descriptors_under_constant_work(void)
+{
+	struct work w = { .left = 1000000 };
+
+	check_eq(run_work(&w, 0), 0);
+	check(w.left > 0);
+	check(w.polls < 100);
+}
+
+static int read_stats(void *arg)
+{
+	struct work *w = arg;
+
+	return w->left + w->late;
+}
+
+static void takes_up_work_that_comes_while_arming(void)
+{
+	struct work w = { .late = 7 };
+	struct reactor r;
+
+	check_eq(reactor_init(&r, 0), 0);
+	w.r = &r;
+	w.poller = (struct poller){ .poll = work_poll, .arm = work_arm };
+	reactor_add_poller(&r, &w.poller);
+	check_eq(reactor_start(&r, "test", -1), 0);
+	while (reactor_call(&r, read_stats, &w))
+		sched_yield();
+	reactor_join(&r);
+	reactor_fini(&r);
+	check_eq(w.left, 0);
+	check(r.stats.sleeps >= 1);
+}
+
+static void goes_on_polling_for_a_while_without_work(void)
+{
+	struct work w = { .left = 1 };
+
+	/* The event ends it: with so long a time to poll it must never have been armed. */
+	check_eq(run_work(&w, 3600ull * 1000 * 1000 * 1000), 0);
+	check_eq(w.arms, 0);
+}
+
+static uint32_t stopping_poll(struct poller *p)
+{
+	struct work *w = container_of(p, struct work, poller);
+
+	reactor_stop(w->r);
+	return 0;
+}
+
+static void does_not_sleep_after_a_poller_stopped_it(void)
+{
+	struct work w = { .poller = { .poll = stopping_poll, .arm = work_arm } };
+	struct reactor r;
+
+	check_eq(reactor_init(&r, 0), 0);
+	w.r = &r;
+	reactor_add_poller(&r, &w.poller);
+	reactor_run(&r); /* would never return */
+	reactor_del_poller(&r, &w.poller);
+	reactor_fini(&r);
+	check_eq(w.arms, 0);
+}
+
+int main(void)
+{
+	tap_run(does_not_sleep_after_a_poller_stopped_it);
+	tap_run(delivers_all_messages_of_many_senders_in_order);
+	tap_run(call_gives_back_the_result);
+	tap_run(sleeps_only_when_armed);
+	tap_run(looks_at_descriptors_under_constant_work);
+	tap_run(takes_up_work_that_comes_while_arming);
+	tap_run(goes_on_polling_for_a_while_without_work);
+	return tap_end();
+}
