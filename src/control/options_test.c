@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "options.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "tap.h"
+
+#define ARGS(...)                      \
+	(char *[])                     \
+	{                              \
+		"xenblkd", __VA_ARGS__ \
+	}
+#define PARSE(o, e, ...) \
+	options_parse((int)(sizeof(ARGS(__VA_ARGS__)) / sizeof(char *)), ARGS(__VA_ARGS__), o, e)
+
+static struct options o;
+static struct error e;
+
+static void takes_a_value_behind_or_beside(void)
+{
+	check_eq(PARSE(&o, &e, "--class=vbd3", "--poll-us", "70", "--cpu=none"), 0);
+	check(!strcmp(o.class, "vbd3"));
+	check_eq(o.poll_us, 70);
+	check_eq(o.cpu, -2);
+}
+
+static void has_defaults(void)
+{
+	check_eq(options_parse(1, ARGS("x"), &o, &e), 0);
+	check(!strcmp(o.class, "vbd"));
+	check(!strcmp(o.state_dir, "/run/xenblkd"));
+	check_eq(o.buffer_mib, 16);
+	check_eq(o.log_level, LOG_LEVEL_INFO);
+	check(!o.help && !o.version);
+}
+
+static void refuses_and_says_what_was_expected(void)
+{
+	static const struct {
+		const char *word, *says;
+	} bad[] = {
+		{ "--nonsense", "no option \"--nonsense\"" },
+		{ "--clas=vbd", "no option \"--clas\"" },
+		{ "stray", "\"stray\" is no option" },
+		{ "--poll-us", "needs a value" },
+		{ "--poll-us=", "expected a number from 0 to 1000000" },
+		{ "--poll-us=1x", "expected a number" },
+		{ "--poll-us= 1", "expected a number" },
+		{ "--buffer-mib=0", "from 1 to 64" },
+		{ "--buffer-mib=99999999999999999999", "from 1 to 64" },
+		{ "--class=a/b", "expected a name" },
+		{ "--class=", "expected a name" },
+		{ "--state-dir=run", "expected an absolute path" },
+		{ "--log-level=loud", "expected error, warning, info or debug" },
+		{ "--help=yes", "takes no value" },
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		check_eq(PARSE(&o, &e, (char *)bad[i].word), -EINVAL);
+		check(strstr(e.text, bad[i].says));
+	}
+}
+
+static void leaves_the_result_alone_on_failure(void)
+{
+	o.buffer_mib = 7;
+	check_eq(PARSE(&o, &e, "--buffer-mib=9", "--nonsense"), -EINVAL);
+	check_eq(o.buffer_mib, 7);
+}
+
+int main(void)
+{
+	tap_run(takes_a_value_behind_or_beside);
+	tap_run(has_defaults);
+	tap_run(refuses_and_says_what_was_expected);
+	tap_run(leaves_the_result_alone_on_failure);
+	return tap_end();
+}

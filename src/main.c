@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* xenblkd: arguments, signals, wiring. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "backend.h"
+#include "clock.h"
+#include "log.h"
+#include "options.h"
+#include "pipeline.h"
+#include "reactor.h"
+#include "store.h"
+
+/* How often a daemon that is to end says what it still waits for. */
+#define STOP_REMINDER_S 10
+
+struct daemon {
+	struct options options;
+	int lock_fd;
+	struct store store;
+	struct reactor control, reactor;
+	struct pipeline pipeline;
+	struct backend backend;
+	struct reactor_fd signal_fd, reminder_fd;
+	bool stopping;
+};
+
+static void stopped(struct backend *b)
+{
+	struct daemon *d = container_of(b, struct daemon, backend);
+
+	reactor_stop(&d->control);
+}
+
+static void stop(struct daemon *d, uint32_t signo)
+{
+	struct itimerspec often = { { STOP_REMINDER_S, 0 }, { STOP_REMINDER_S, 0 } };
+
+	if (d->stopping) {
+		log_error("%s again: ending at once, with I/O in flight", strsignal((int)signo));
+		_exit(EXIT_FAILURE);
+	}
+	d->stopping = true;
+	log_info("%s: finishing what is in flight", strsignal((int)signo));
+	sd_notify(0, "STOPPING=1");
+	timerfd_settime(d->reminder_fd.fd, 0, &often, NULL);
+	backend_stop(&d->backend);
+}
+
+static void signal_ready(struct reactor_fd *rfd)
+{
+	struct daemon *d = container_of(rfd, struct daemon, signal_fd);
+	struct signalfd_siginfo info;
+
+	if (read(rfd->fd, &info, sizeof(info)) == sizeof(info))
+		stop(d, info.ssi_signo);
+}
+
+static void reminder_ready(struct reactor_fd *rfd)
+{
+	struct daemon *d = container_of(rfd, struct daemon, reminder_fd);
+	struct vbd *v;
+	uint64_t count;
+
+	if (read(rfd->fd, &count, sizeof(count)) < 0)
+		return;
+	list_for_each (v, &d->backend.vbds, link)
+		log_warning("%s: still waiting for its device; a second signal ends at once",
+			    v->name);
+}
+
+/* One daemon for each state directory: two would answer for the same disks. */
+static int take_lock(struct daemon *d)
+{
+	const char *dir = d->options.state_dir;
+	char path[128];
+
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
+		log_error("cannot make %s: %s", dir, strerror(errno));
+		return -errno;
+	}
+	snprintf(path, sizeof(path), "%s/lock", dir);
+	d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (d->lock_fd < 0) {
+		log_error("cannot open %s: %s", path, strerror(errno));
+		return -errno;
+	}
+	if (flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+		log_error("another xenblkd is running: it holds %s", path);
+		close(d->lock_fd);
+		return -EBUSY;
+	}
+	return 0;
+}
+
+/* Blocked in every thread from here on; they arrive on the control thread's loop. */
+static int open_signals(struct daemon *d)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	d->signal_fd = (struct reactor_fd){ signalfd(-1, &set, SFD_CLOEXEC), signal_ready };
+	d->reminder_fd =
+		(struct reactor_fd){ timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
+				     reminder_ready };
+	if (d->signal_fd.fd < 0 || d->reminder_fd.fd < 0 ||
+	    reactor_add_fd(&d->control, &d->signal_fd) ||
+	    reactor_add_fd(&d->control, &d->reminder_fd)) {
+		log_error("cannot wait for signals: %s", strerror(errno));
+		return -EIO;
+	}
+	return 0;
+}
+
+static void choose_cpu(const struct options *o, int *cpu, uint64_t *poll_ns)
+{
+	cpu_set_t allowed;
+	int nr = 0, last = -1;
+
+	if (!sched_getaffinity(0, sizeof(allowed), &allowed)) {
+		for (int i = 0; i < CPU_SETSIZE; i++) {
+			if (CPU_ISSET(i, &allowed)) {
+				nr++;
+				last = i;
+			}
+		}
+	}
+	*cpu = (int)o->cpu;
+	if (o->cpu == -1)
+		*cpu = nr > 1 ? last : -1;
+	/* With a single CPU, who spins takes it from those that would give us work. */
+	*poll_ns = o->poll_us >= 0 ? (uint64_t)o->poll_us * NS_PER_US : nr > 1 ? 50 * NS_PER_US : 0;
+}
+
+static int serve(struct daemon *d)
+{
+	struct backend_args args = {
+		.store = &d->store,
+		.control = &d->control,
+		.pipeline = &d->pipeline,
+		.state_dir = d->options.state_dir,
+		.class = d->options.class,
+		.stopped = stopped,
+	};
+	struct error e = { "" };
+	int err = backend_start(&d->backend, &args, &e);
+
+	if (err) {
+		log_error("%s", e.text);
+		return err;
+	}
+	log_info("xenblkd %s ready: serving %s", XENBLKD_VERSION, d->backend.path);
+	sd_notify(0, "READY=1\nSTATUS=Serving the disks of Xen guests");
+	reactor_run(&d->control);
+	backend_fini(&d->backend);
+	return 0;
+}
+
+static int run_datapath(struct daemon *d)
+{
+	struct pipeline_args args = {
+		.reactor = &d->reactor,
+		.state_dir = d->options.state_dir,
+		.domid = d->store.domid,
+		.buffer_pages = d->options.buffer_mib * (1024 * 1024 / DMEM_PAGE_BYTES),
+	};
+	struct error e = { "" };
+	uint64_t poll_ns;
+	int cpu, err;
+
+	choose_cpu(&d->options, &cpu, &poll_ns);
+	err = reactor_init(&d->reactor, poll_ns);
+	if (err)
+		return err;
+	err = pipeline_create(&d->pipeline, &args, &e);
+	if (err) {
+		log_error("%s", e.text);
+		goto fini_reactor;
+	}
+	err = reactor_start(&d->reactor, "reactor-0", cpu);
+	if (err) {
+		log_error("cannot start the reactor on CPU %d: %s", cpu, strerror(-err));
+		goto destroy_pipeline;
+	}
+	err = serve(d);
+	reactor_join(&d->reactor);
+destroy_pipeline:
+	pipeline_destroy(&d->pipeline);
+fini_reactor:
+	reactor_fini(&d->reactor);
+	return err;
+}
+
+static int run(struct daemon *d)
+{
+	int err = take_lock(d);
+
+	if (err)
+		return err;
+	err = reactor_init(&d->control, 0);
+	if (err)
+		goto unlock;
+	err = open_signals(d);
+	if (err)
+		goto fini_control;
+	err = store_open(&d->store);
+	if (err) {
+		log_error("cannot reach xenstore: %s; is this a Xen host?", strerror(-err));
+		goto fini_control;
+	}
+	err = run_datapath(d);
+	store_close(&d->store);
+fini_control:
+	close(d->reminder_fd.fd);
+	close(d->signal_fd.fd);
+	reactor_fini(&d->control);
+unlock:
+	close(d->lock_fd);
+	if (!err)
+		log_info("ended: nothing mapped, nothing bound");
+	return err;
+}
+
+int main(int argc, char **argv)
+{
+	static struct daemon d = { .signal_fd = { .fd = -1 }, .reminder_fd = { .fd = -1 } };
+	struct error e;
+
+	if (options_parse(argc, argv, &d.options, &e)) {
+		fprintf(stderr, "xenblkd: %s\n", e.text);
+		return 2;
+	}
+	if (d.options.help || d.options.version) {
+		if (d.options.help)
+			options_help(stdout);
+		else
+			printf("xenblkd %s\n", XENBLKD_VERSION);
+		return EXIT_SUCCESS;
+	}
+	log_set_level(d.options.log_level);
+	return run(&d) ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "backend.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "vbd_store.h"
+
+#define CLASS_TOKEN "class"
+
+static struct vbd *find_vbd(struct backend *b, unsigned int domid, unsigned int devid)
+{
+	struct vbd *v;
+
+	list_for_each (v, &b->vbds, link) {
+		if (v->config.domid == domid && v->config.devid == devid)
+			return v;
+	}
+	return NULL;
+}
+
+static void mark_all(struct backend *b)
+{
+	struct vbd *v;
+
+	list_for_each (v, &b->vbds, link)
+		v->dirty = true;
+	b->rescan = true;
+}
+
+/* @what: behind the class's directory: "/3/51712/state", or less */
+static void class_changed(struct backend *b, const char *what)
+{
+	unsigned int domid, devid;
+	struct vbd *v;
+
+	if (sscanf(what, "/%u/%u", &domid, &devid) != 2) {
+		mark_all(b);
+		return;
+	}
+	v = find_vbd(b, domid, devid);
+	if (v)
+		v->dirty = true;
+	else
+		b->rescan = true;
+}
+
+static void event_taken(struct backend *b, const char *path, const char *token)
+{
+	size_t len = strlen(b->path);
+	unsigned int domid, devid;
+
+	if (!strcmp(token, CLASS_TOKEN)) {
+		if (!strncmp(path, b->path, len))
+			class_changed(b, path + len);
+	} else if (sscanf(token, "frontend/%u/%u", &domid, &devid) == 2) {
+		struct vbd *v = find_vbd(b, domid, devid);
+
+		if (v)
+			v->dirty = true;
+	}
+}
+
+/* A disk that we do not know, if it is complete and ours. */
+static void probe(struct backend *b, const char *path)
+{
+	struct vbd_config config;
+	struct vbd *v;
+	int err = vbd_config_read(b->host.store, path, &config);
+
+	if (err) {
+		if (err == -EXDEV)
+			log_debug("%s: left alone: its script is not block-xenblkd", path);
+		return;
+	}
+	if (find_vbd(b, config.domid, config.devid)) {
+		vbd_config_free(&config);
+		return;
+	}
+	v = vbd_create(&b->host, path, &config);
+	if (!v) {
+		log_error("%s: no memory for another disk", path);
+		vbd_config_free(&config);
+		return;
+	}
+	list_add_tail(&b->vbds, &v->link);
+}
+
+static void scan_domain(struct backend *b, const char *domain)
+{
+	char dir[STORE_PATH_MAX], path[STORE_PATH_MAX];
+	unsigned int nr;
+	char **devices;
+
+	if (snprintf(dir, sizeof(dir), "%s/%s", b->path, domain) >= (int)sizeof(dir))
+		return;
+	devices = xs_directory(b->host.store->xs, XBT_NULL, dir, &nr);
+	for (unsigned int i = 0; devices && i < nr; i++) {
+		if (snprintf(path, sizeof(path), "%s/%s", dir, devices[i]) < (int)sizeof(path))
+			probe(b, path);
+	}
+	free(devices);
+}
+
+static void scan(struct backend *b)
+{
+	unsigned int nr;
+	char **domains = xs_directory(b->host.store->xs, XBT_NULL, b->path, &nr);
+
+	for (unsigned int i = 0; domains && i < nr; i++)
+		scan_domain(b, domains[i]);
+	free(domains);
+}
+
+static void store_ready(struct reactor_fd *rfd)
+{
+	struct backend *b = container_of(rfd, struct backend, store_fd);
+	char **event;
+
+	while ((event = xs_check_watch(b->host.store->xs))) {
+		event_taken(b, event[XS_WATCH_PATH], event[XS_WATCH_TOKEN]);
+		free(event);
+	}
+}
+
+/* One disk, or the scan, in each turn: what else the control thread has to do comes in between. */
+static uint32_t backend_poll(struct poller *p)
+{
+	struct backend *b = container_of(p, struct backend, poller);
+	struct vbd *v;
+
+	list_for_each (v, &b->vbds, link) {
+		if (!v->dirty)
+			continue;
+		/* Behind the others, so that each has its turn before it has another. */
+		list_del(&v->link);
+		list_add_tail(&b->vbds, &v->link);
+		vbd_refresh(v);
+		return 1;
+	}
+	if (b->rescan && !b->stopping) {
+		b->rescan = false;
+		scan(b);
+		return 1;
+	}
+	if (b->stopping && list_empty(&b->vbds))
+		b->stopped(b);
+	return 0;
+}
+
+static bool backend_arm(struct poller *p)
+{
+	(void)p;
+	return true;
+}
+
+static void vbd_gone(struct vbd_host *host)
+{
+	container_of(host, struct backend, host)->rescan = true;
+}
+
+int backend_start(struct backend *b, const struct backend_args *args, struct error *e)
+{
+	int err;
+
+	*b = (struct backend){
+		.host = { .store = args->store,
+			  .control = args->control,
+			  .pipeline = args->pipeline,
+			  .state_dir = args->state_dir,
+			  .class = args->class,
+			  .gone = vbd_gone },
+		.poller = { .poll = backend_poll, .arm = backend_arm },
+		.rescan = true,
+		.stopped = args->stopped,
+	};
+	list_init(&b->vbds);
+	snprintf(b->path, sizeof(b->path), "%s/backend/%s", args->store->root, args->class);
+	b->host.gnttab = xengnttab_open(NULL, 0);
+	if (!b->host.gnttab)
+		return error_set(e, errno, "cannot open /dev/xen/gntdev: %s", strerror(errno));
+	if (!xs_watch(args->store->xs, b->path, CLASS_TOKEN)) {
+		err = error_set(e, errno, "cannot watch %s: %s", b->path, strerror(errno));
+		goto close_gnttab;
+	}
+	b->store_fd = (struct reactor_fd){ xs_fileno(args->store->xs), store_ready };
+	err = reactor_add_fd(args->control, &b->store_fd);
+	if (err) {
+		error_set(e, -err, "cannot wait for xenstore: %s", strerror(-err));
+		goto unwatch;
+	}
+	reactor_add_poller(args->control, &b->poller);
+	return 0;
+unwatch:
+	xs_unwatch(args->store->xs, b->path, CLASS_TOKEN);
+close_gnttab:
+	xengnttab_close(b->host.gnttab);
+	return err;
+}
+
+void backend_stop(struct backend *b)
+{
+	struct vbd *v, *tmp;
+
+	b->stopping = true;
+	list_for_each_safe (v, tmp, &b->vbds, link)
+		vbd_stop(v);
+}
+
+void backend_fini(struct backend *b)
+{
+	reactor_del_poller(b->host.control, &b->poller);
+	reactor_del_fd(b->host.control, &b->store_fd);
+	xs_unwatch(b->host.store->xs, b->path, CLASS_TOKEN);
+	xengnttab_close(b->host.gnttab);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * backend - watches a class of backends in xenstore, and makes and ends its disks.
+ *
+ * One watch covers the directory of the class, and each disk watches its frontend's state. Events
+ * are only hints that something changed: they are collected first, each disk that they concern is
+ * looked at once, however many there were, and what stands in xenstore then is what counts. So a
+ * guest that writes without end costs its own turn and no more.
+ *
+ * Thread: control.
+ */
+#ifndef XENBLKD_BACKEND_H
+#define XENBLKD_BACKEND_H
+
+#include <stdbool.h>
+
+#include "list.h"
+#include "reactor.h"
+#include "store.h"
+#include "vbd.h"
+
+struct backend {
+	struct vbd_host host;
+	struct list vbds;
+	char path[STORE_PATH_MAX]; /* "/local/domain/0/backend/vbd" */
+	struct reactor_fd store_fd;
+	struct poller poller;
+	bool rescan; /* there may be disks that we do not know */
+	bool stopping;
+	void (*stopped)(struct backend *b);
+};
+
+struct backend_args {
+	struct store *store;
+	struct reactor *control;
+	struct pipeline *pipeline;
+	const char *state_dir;
+	const char *class;
+	/* After backend_stop(), when the last disk is gone. */
+	void (*stopped)(struct backend *b);
+};
+
+/* backend_start - takes on the disks that are there, and those to come. Return: 0, or -errno, *@e. */
+int backend_start(struct backend *b, const struct backend_args *args, struct error *e);
+
+/* backend_stop - lets go of all disks; stopped() follows, from the loop. */
+void backend_stop(struct backend *b);
+
+/* backend_fini - after stopped(). */
+void backend_fini(struct backend *b);
+
+#endif

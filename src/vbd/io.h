@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * io - one request of a guest on its way through the pipeline.
+ *
+ * A queue has as many as its ring has slots, so one is always free when a request can be taken. The
+ * checked request lies in the record (record.h); what is here is this process's own.
+ *
+ *   free -> taken -> [incoming] -> pending -> at the bdev -> [outgoing] -> answered: free
+ *
+ * Thread: the reactor of its queue.
+ */
+#ifndef XENBLKD_IO_H
+#define XENBLKD_IO_H
+
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "bdev.h"
+#include "list.h"
+#include "request.h"
+
+struct io_record {
+	struct request request;
+};
+
+struct io {
+	struct list_node link; /* in the list that its place in the life names */
+	struct queue *queue;
+	struct io_record *record;
+	struct bdev_io bio;
+	int status; /* 0 or -errno, once known */
+
+	/* The transfer's own. */
+	uint32_t first_op;		      /* of its operations in the grant batch */
+	uint32_t pages[REQUEST_MAX_SEGMENTS]; /* of dmem, one for each segment */
+	struct iovec iov[REQUEST_MAX_SEGMENTS];
+};
+
+#endif

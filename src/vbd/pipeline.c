@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "pipeline.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "queue.h"
+
+/* Operations in one hypercall at most: 93 requests of 11 segments. */
+#define BATCH_OPS 1024u
+
+/* Ports read at one go; there is always a next turn. */
+#define MAX_PORTS_PER_TURN 64
+
+static void evtchn_ready(struct reactor_fd *rfd)
+{
+	struct pipeline *pl = container_of(rfd, struct pipeline, evtchn_fd);
+
+	for (int i = 0; i < MAX_PORTS_PER_TURN; i++) {
+		int port = evtchn_next(pl->evtchn);
+
+		if (port < 0)
+			return;
+		/* Unmasked before the ring is looked at: what comes after is a new event. */
+		evtchn_unmask(pl->evtchn, (uint32_t)port);
+		if ((uint32_t)port < pl->nr_ports && pl->by_port[port])
+			pipeline_activate(pl, pl->by_port[port]);
+	}
+}
+
+void pipeline_activate(struct pipeline *pl, struct queue *q)
+{
+	if (!list_linked(&q->link))
+		list_add_tail(&pl->active, &q->link);
+	q->last_work_ns = pl->reactor->now_ns;
+}
+
+static void bring_in(struct pipeline *pl)
+{
+	struct list_node *n;
+
+	grant_batch_flush(&pl->batch);
+	while ((n = list_pop(&pl->incoming))) {
+		struct io *io = list_entry(n, struct io, link);
+
+		io->status = io->queue->xfer->brought_in(pl, io);
+		/* Not for the device, but what it holds still has to be let go. */
+		list_add_tail(io->status ? &pl->outgoing : &io->queue->pending, &io->link);
+	}
+	grant_batch_reset(&pl->batch);
+}
+
+static void bring_out_batch(struct pipeline *pl)
+{
+	struct list batch;
+	struct list_node *n;
+
+	list_init(&batch);
+	while (grant_batch_room(&pl->batch) >= REQUEST_MAX_SEGMENTS &&
+	       (n = list_pop(&pl->outgoing))) {
+		struct io *io = list_entry(n, struct io, link);
+
+		io->queue->xfer->bring_out(pl, io);
+		list_add_tail(&batch, &io->link);
+	}
+	grant_batch_flush(&pl->batch);
+	while ((n = list_pop(&batch))) {
+		struct io *io = list_entry(n, struct io, link);
+
+		io->status = io->queue->xfer->brought_out(pl, io);
+		queue_answer(io->queue, io);
+	}
+	grant_batch_reset(&pl->batch);
+}
+
+static uint32_t pipeline_poll(struct poller *p)
+{
+	struct pipeline *pl = container_of(p, struct pipeline, poller);
+	struct queue *q, *tmp;
+	struct list_node *first;
+	uint32_t work = 0;
+
+	/* Each turn begins with another queue: the batch may fill before the last has its turn. */
+	first = list_pop(&pl->active);
+	if (!first)
+		return 0;
+	list_add_tail(&pl->active, first);
+
+	list_for_each (q, &pl->active, link)
+		work += queue_take(q);
+	bring_in(pl);
+	list_for_each (q, &pl->active, link)
+		work += queue_submit_and_reap(q);
+	while (!list_empty(&pl->outgoing))
+		bring_out_batch(pl);
+	list_for_each_safe (q, tmp, &pl->active, link) {
+		queue_respond(q);
+		queue_settle(q);
+	}
+	return work;
+}
+
+static bool pipeline_arm(struct poller *p)
+{
+	struct pipeline *pl = container_of(p, struct pipeline, poller);
+	struct queue *q;
+
+	list_for_each (q, &pl->active, link) {
+		if (!queue_arm(q))
+			return false;
+	}
+	return true;
+}
+
+int pipeline_add_queue(struct pipeline *pl, struct queue *q)
+{
+	if (q->port >= pl->nr_ports) {
+		uint32_t nr = q->port + 64;
+		struct queue **grown = reallocarray(pl->by_port, nr, sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		memset(grown + pl->nr_ports, 0, (nr - pl->nr_ports) * sizeof(*grown));
+		pl->by_port = grown;
+		pl->nr_ports = nr;
+	}
+	pl->by_port[q->port] = q;
+	pipeline_activate(pl, q);
+	return 0;
+}
+
+void pipeline_del_queue(struct pipeline *pl, struct queue *q)
+{
+	pl->by_port[q->port] = NULL;
+	list_del(&q->link);
+}
+
+int pipeline_create(struct pipeline *pl, const struct pipeline_args *args, struct error *e)
+{
+	struct error why = { "" };
+	int err;
+
+	*pl = (struct pipeline){ .reactor = args->reactor,
+				 .poller = { .poll = pipeline_poll, .arm = pipeline_arm } };
+	list_init(&pl->active);
+	list_init(&pl->incoming);
+	list_init(&pl->outgoing);
+
+	err = evtchn_open(&pl->evtchn);
+	if (err)
+		return error_set(e, -err, "cannot open /dev/xen/evtchn: %s", strerror(-err));
+	err = dmem_create(&pl->dmem, args->buffer_pages, args->domid, &why);
+	if (err) {
+		error_set(e, -err, "no memory for %u pages of data", args->buffer_pages);
+		goto close_evtchn;
+	}
+	err = record_create(&pl->record, args->state_dir, "batch-0", grant_batch_bytes(BATCH_OPS));
+	if (err) {
+		error_set(e, -err, "cannot make %s/batch-0: %s", args->state_dir, strerror(-err));
+		goto destroy_dmem;
+	}
+	err = grant_batch_init(&pl->batch, &pl->dmem, pl->record.mem, BATCH_OPS);
+	if (err) {
+		error_set(e, -err, "cannot use the grant table: %s", strerror(-err));
+		goto destroy_record;
+	}
+	pl->evtchn_fd = (struct reactor_fd){ xenevtchn_fd(pl->evtchn), evtchn_ready };
+	reactor_add_poller(pl->reactor, &pl->poller);
+	err = reactor_add_fd(pl->reactor, &pl->evtchn_fd);
+	if (err) {
+		error_set(e, -err, "cannot wait for event channels: %s", strerror(-err));
+		goto fini_batch;
+	}
+	log_info("data goes by %s, through %u pages of ours%s%s",
+		 pl->dmem.frames ? "grant copy hypercalls" : "the gntdev driver",
+		 args->buffer_pages, pl->dmem.frames ? "" : ": ", why.text);
+	return 0;
+fini_batch:
+	reactor_del_poller(pl->reactor, &pl->poller);
+	grant_batch_fini(&pl->batch);
+destroy_record:
+	record_destroy(&pl->record);
+destroy_dmem:
+	dmem_destroy(&pl->dmem);
+close_evtchn:
+	xenevtchn_close(pl->evtchn);
+	return err;
+}
+
+void pipeline_destroy(struct pipeline *pl)
+{
+	reactor_del_fd(pl->reactor, &pl->evtchn_fd);
+	reactor_del_poller(pl->reactor, &pl->poller);
+	grant_batch_fini(&pl->batch);
+	record_destroy(&pl->record);
+	dmem_destroy(&pl->dmem);
+	xenevtchn_close(pl->evtchn);
+	free(pl->by_port);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * pipeline - the datapath of one reactor: six stages over all its queues.
+ *
+ *   take      copy requests off the rings, validate
+ *   bring in  one grant hypercall for the whole batch
+ *   submit    to the block devices
+ *   reap      completions from the block devices
+ *   bring out one grant hypercall for the whole batch
+ *   respond   push responses, notify each guest at most once
+ *
+ * Each turn of the reactor moves whatever is there through all of them. Only queues with work are
+ * visited: an idle one arms its ring and leaves the list until its event channel fires.
+ *
+ * Thread: create and destroy on the control thread while the reactor does not run; the rest on the
+ * reactor.
+ */
+#ifndef XENBLKD_PIPELINE_H
+#define XENBLKD_PIPELINE_H
+
+#include "dmem.h"
+#include "evtchn.h"
+#include "grant.h"
+#include "list.h"
+#include "reactor.h"
+#include "record.h"
+
+struct queue;
+
+struct pipeline {
+	struct reactor *reactor;
+	struct poller poller;
+
+	xenevtchn_handle *evtchn;
+	struct reactor_fd evtchn_fd;
+	struct queue **by_port; /* nr_ports entries, indexed by local port */
+	uint32_t nr_ports;
+
+	struct dmem dmem;     /* pages for data, shared by all queues */
+	struct record record; /* holds the batch's operations */
+	struct grant_batch batch;
+
+	struct list active;   /* queues with work, the next to be served first */
+	struct list incoming; /* ios with operations in the batch of this turn's bring in */
+	struct list outgoing; /* ios that the device is done with */
+};
+
+struct pipeline_args {
+	struct reactor *reactor; /* stays the caller's, outlives the pipeline */
+	const char *state_dir;	 /* where the record goes */
+	uint32_t domid;		 /* our own */
+	uint32_t buffer_pages;	 /* for data in flight over all queues; at least 11 */
+};
+
+/**
+ * pipeline_create - gives the reactor a datapath
+ *
+ * Return: 0, or -errno and *@e.
+ */
+int pipeline_create(struct pipeline *pl, const struct pipeline_args *args, struct error *e);
+
+/* pipeline_destroy - the reverse; no queue is left. */
+void pipeline_destroy(struct pipeline *pl);
+
+/**
+ * pipeline_add_queue - starts serving a queue whose port is bound; may allocate
+ *
+ * Return: 0 or -errno.
+ */
+int pipeline_add_queue(struct pipeline *pl, struct queue *q);
+void pipeline_del_queue(struct pipeline *pl, struct queue *q);
+
+/* pipeline_activate - the queue has work: it is visited from the next turn on. */
+void pipeline_activate(struct pipeline *pl, struct queue *q);
+
+#endif

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "queue.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xen/io/blkif.h>
+
+#include "log.h"
+
+/* Says so to the control thread, once; the queue takes nothing more. */
+static void queue_break(struct queue *q)
+{
+	if (q->broken)
+		return;
+	q->broken = true;
+	reactor_send(q->control, &q->broken_msg);
+}
+
+static void io_done(struct bdev_io *bio, int status)
+{
+	struct io *io = container_of(bio, struct io, bio);
+	struct queue *q = io->queue;
+
+	io->status = status;
+	if (bio->op == BDEV_FLUSH)
+		queue_answer(q, io);
+	else
+		list_add_tail(&q->pipeline->outgoing, &io->link);
+}
+
+static void respond(struct queue *q, const struct request *req, int16_t status)
+{
+	ring_respond(&q->ring, req->id, req->operation, status);
+	q->responses++;
+}
+
+static enum bdev_op bdev_op_of(enum request_op op)
+{
+	switch (op) {
+	case REQUEST_READ:
+		return BDEV_READ;
+	case REQUEST_WRITE:
+		return BDEV_WRITE;
+	case REQUEST_FLUSH:
+		break;
+	}
+	return BDEV_FLUSH;
+}
+
+static void io_begin(struct queue *q, struct io *io)
+{
+	const struct request *req = &io->record->request;
+	struct pipeline *pl = q->pipeline;
+
+	q->in_flight++;
+	io->status = 0;
+	io->bio.op = bdev_op_of(req->op);
+	io->bio.offset_bytes = req->offset_bytes;
+	io->bio.len_bytes = req->len_bytes;
+	io->bio.iov = NULL;
+	io->bio.nr_iov = 0;
+	if (req->op == REQUEST_FLUSH) {
+		list_add_tail(&q->pending, &io->link);
+		return;
+	}
+	q->xfer->bring_in(pl, io);
+	list_add_tail(&pl->incoming, &io->link);
+}
+
+/* One request off the ring. */
+static void take_one(struct queue *q)
+{
+	struct io *io = list_entry(q->free.head.next, struct io, link);
+	struct request *req = &io->record->request;
+	int16_t status = request_peek(&q->ring, &q->limits, req);
+
+	if (status == BLKIF_RSP_OKAY && req->op == REQUEST_WRITE && q->flush_failed)
+		status = BLKIF_RSP_ERROR;
+	if (status != BLKIF_RSP_OKAY) {
+		ring_consume(&q->ring);
+		q->stats.refused++;
+		respond(q, req, status);
+		return;
+	}
+	list_del(&io->link);
+	ring_consume(&q->ring);
+	io_begin(q, io);
+}
+
+uint32_t queue_take(struct queue *q)
+{
+	uint32_t taken = 0;
+	int pending;
+
+	q->starved = false;
+	if (q->stopping || q->broken)
+		return 0;
+	pending = ring_pending(&q->ring);
+	if (pending < 0) {
+		queue_break(q);
+		return 0;
+	}
+	/*
+	 * As many as were there when we looked, and no more: a guest that refills its ring as
+	 * fast as we empty it must not keep us here. Each of them has an io, since the ring has as
+	 * many slots and an io is free again before its slot is.
+	 */
+	for (; taken < (uint32_t)pending; taken++) {
+		if (!q->xfer->room(q->pipeline)) {
+			q->starved = true;
+			break;
+		}
+		take_one(q);
+	}
+	return taken;
+}
+
+uint32_t queue_submit_and_reap(struct queue *q)
+{
+	struct list_node *n;
+
+	while ((n = list_pop(&q->pending))) {
+		struct io *io = list_entry(n, struct io, link);
+
+		if (bdev_submit(q->channel, &io->bio) == -EAGAIN) {
+			/* It goes first next time: a queue keeps the order it was given. */
+			list_add_head(&q->pending, &io->link);
+			break;
+		}
+	}
+	return q->in_flight ? bdev_poll(q->channel) : 0;
+}
+
+static void count(struct queue *q, const struct io *io)
+{
+	const struct request *req = &io->record->request;
+	struct queue_stats *stats = &q->stats;
+
+	stats->errors += io->status != 0;
+	switch (req->op) {
+	case REQUEST_READ:
+		stats->reads++;
+		stats->bytes_read += io->status ? 0 : req->len_bytes;
+		break;
+	case REQUEST_WRITE:
+		stats->writes++;
+		stats->bytes_written += io->status ? 0 : req->len_bytes;
+		break;
+	case REQUEST_FLUSH:
+		stats->flushes++;
+		break;
+	}
+}
+
+/*
+ * Linux takes BLKIF_RSP_ERROR for an empty flush as "not supported": it reports success to whoever
+ * called fsync() and never flushes again. Any other number it reports as the I/O error that it is,
+ * and other frontends know OKAY from the rest.
+ */
+#define RSP_FLUSH_FAILED (-5)
+
+static int16_t response_status(const struct io *io)
+{
+	if (!io->status)
+		return BLKIF_RSP_OKAY;
+	if (io->record->request.op == REQUEST_FLUSH)
+		return RSP_FLUSH_FAILED;
+	return io->status == -EOPNOTSUPP ? BLKIF_RSP_EOPNOTSUPP : BLKIF_RSP_ERROR;
+}
+
+void queue_answer(struct queue *q, struct io *io)
+{
+	const struct request *req = &io->record->request;
+
+	/*
+	 * What was written and acknowledged before a flush that failed may be lost, and the guest
+	 * may not flush again: no further write may seem to have succeeded.
+	 */
+	if (req->op == REQUEST_FLUSH && io->status && !q->flush_failed) {
+		q->flush_failed = true;
+		log_error("%s: a flush failed (%s): no more writes until it is connected anew",
+			  q->disk, strerror(-io->status));
+	}
+	count(q, io);
+	respond(q, req, response_status(io));
+	/* The one used last is the one in the cache. */
+	list_add_head(&q->free, &io->link);
+	q->in_flight--;
+}
+
+void queue_respond(struct queue *q)
+{
+	if (!q->responses)
+		return;
+	q->responses = 0;
+	q->last_work_ns = q->pipeline->reactor->now_ns;
+	if (ring_push(&q->ring)) {
+		q->stats.notifies++;
+		evtchn_notify(q->pipeline->evtchn, q->port);
+	}
+}
+
+/* The last of a queue on the reactor. */
+static void queue_end(struct queue *q)
+{
+	struct pipeline *pl = q->pipeline;
+
+	pipeline_del_queue(pl, q);
+	if (q->channel_fd.fd >= 0)
+		reactor_del_fd(pl->reactor, &q->channel_fd);
+	q->bdev->ops->channel_destroy(q->channel);
+	evtchn_unbind(pl->evtchn, q->port);
+	reactor_send(q->control, &q->drained_msg);
+}
+
+void queue_settle(struct queue *q)
+{
+	struct pipeline *pl = q->pipeline;
+
+	if (q->in_flight)
+		return;
+	if (q->stopping) {
+		queue_end(q);
+		return;
+	}
+	if (q->starved || pl->reactor->now_ns - q->last_work_ns < pl->reactor->poll_ns)
+		return;
+	if (q->broken || queue_arm(q))
+		list_del(&q->link);
+}
+
+bool queue_arm(struct queue *q)
+{
+	int pending;
+
+	/* A device that cannot wake us has to be polled. */
+	if (q->in_flight && q->channel_fd.fd < 0)
+		return false;
+	/* There are requests for which there is no room: completions wake us, and make it. */
+	if (q->starved || q->stopping || q->broken)
+		return true;
+	pending = ring_arm(&q->ring);
+	if (pending < 0)
+		queue_break(q);
+	return pending <= 0;
+}
+
+static void channel_ready(struct reactor_fd *rfd)
+{
+	/* The queue is in the list of the active ones for as long as it has anything in flight. */
+	(void)rfd;
+}
+
+static int open_channel(struct queue *q)
+{
+	const struct bdev_ops *ops = q->bdev->ops;
+	int err = ops->channel_create(q->bdev, q->ring.nr_entries, &q->channel);
+
+	if (err)
+		return err;
+	q->channel_fd = (struct reactor_fd){ -1, channel_ready };
+	if (!ops->fd)
+		return 0;
+	q->channel_fd.fd = ops->fd(q->channel);
+	err = reactor_add_fd(q->pipeline->reactor, &q->channel_fd);
+	if (err)
+		ops->channel_destroy(q->channel);
+	return err;
+}
+
+static int start_fn(void *arg)
+{
+	struct queue *q = arg;
+	struct pipeline *pl = q->pipeline;
+	int port = evtchn_bind(pl->evtchn, q->domid, q->remote_port);
+	int err;
+
+	if (port < 0)
+		return port;
+	q->port = (uint32_t)port;
+	err = open_channel(q);
+	if (err)
+		goto unbind;
+	err = pipeline_add_queue(pl, q);
+	if (err)
+		goto close_channel;
+	/*
+	 * The ring may have been served before: what our predecessor answered, the guest may not
+	 * have heard of.
+	 */
+	evtchn_notify(pl->evtchn, q->port);
+	return 0;
+close_channel:
+	if (q->channel_fd.fd >= 0)
+		reactor_del_fd(pl->reactor, &q->channel_fd);
+	q->bdev->ops->channel_destroy(q->channel);
+unbind:
+	evtchn_unbind(pl->evtchn, q->port);
+	return err;
+}
+
+int queue_start(struct queue *q)
+{
+	return reactor_call(q->pipeline->reactor, start_fn, q);
+}
+
+static void stop_fn(struct reactor_msg *msg)
+{
+	struct queue *q = container_of(msg, struct queue, stop_msg);
+
+	q->stopping = true;
+	pipeline_activate(q->pipeline, q);
+}
+
+void queue_stop(struct queue *q)
+{
+	reactor_send(q->pipeline->reactor, &q->stop_msg);
+}
+
+static void broken_fn(struct reactor_msg *msg)
+{
+	struct queue *q = container_of(msg, struct queue, broken_msg);
+
+	q->events.broken(q->events.arg);
+}
+
+static void drained_fn(struct reactor_msg *msg)
+{
+	struct queue *q = container_of(msg, struct queue, drained_msg);
+
+	q->events.drained(q->events.arg);
+}
+
+int queue_create(const struct queue_args *args, struct queue **out)
+{
+	struct queue *q = calloc(1, sizeof(*q));
+	struct io_record *records;
+	int err = -ENOMEM;
+
+	if (!q)
+		return err;
+	q->pipeline = args->pipeline;
+	q->control = args->control;
+	q->events = args->events;
+	q->ring = args->ring;
+	q->disk = args->disk;
+	q->domid = args->domid;
+	q->remote_port = args->remote_port;
+	q->limits = args->limits;
+	q->bdev = args->bdev;
+	q->xfer = args->xfer;
+	q->stop_msg.fn = stop_fn;
+	q->broken_msg.fn = broken_fn;
+	q->drained_msg.fn = drained_fn;
+	list_node_init(&q->link);
+	list_init(&q->free);
+	list_init(&q->pending);
+
+	q->ios = calloc(q->ring.nr_entries, sizeof(*q->ios));
+	if (!q->ios)
+		goto free_queue;
+	err = record_create(&q->record, args->state_dir, args->name,
+			    q->ring.nr_entries * sizeof(*records));
+	if (err)
+		goto free_ios;
+	records = q->record.mem;
+	for (uint32_t i = 0; i < q->ring.nr_entries; i++) {
+		q->ios[i].queue = q;
+		q->ios[i].record = &records[i];
+		q->ios[i].bio.done = io_done;
+		list_add_tail(&q->free, &q->ios[i].link);
+	}
+	*out = q;
+	return 0;
+free_ios:
+	free(q->ios);
+free_queue:
+	free(q);
+	return err;
+}
+
+void queue_destroy(struct queue *q)
+{
+	record_destroy(&q->record);
+	free(q->ios);
+	free(q);
+}

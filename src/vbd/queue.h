@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * queue - one ring on one reactor: its io pool, its channel to the bdev, its event channel.
+ *
+ * The control thread makes it, starts it, asks it to stop, and frees it when it has said that it is
+ * drained; in between it belongs to the reactor. The stages of the pipeline that concern a single
+ * queue are here; those that batch over all queues are in pipeline.c.
+ */
+#ifndef XENBLKD_QUEUE_H
+#define XENBLKD_QUEUE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bdev.h"
+#include "io.h"
+#include "pipeline.h"
+#include "reactor.h"
+#include "record.h"
+#include "request.h"
+#include "ring.h"
+#include "xfer.h"
+
+struct queue_stats {
+	uint64_t reads, writes, flushes;    /* answered, whatever the status */
+	uint64_t bytes_read, bytes_written; /* of those that succeeded */
+	uint64_t errors;		    /* failed at the device or at a grant */
+	uint64_t refused;		    /* not a valid request */
+	uint64_t notifies;		    /* events sent to the guest */
+};
+
+/* What the control thread hears from a queue; each at most once, on the control thread. */
+struct queue_events {
+	/* The guest broke the protocol; the queue takes no more. queue_stop() is to follow. */
+	void (*broken)(void *arg);
+	/* Stopped: nothing in flight, port unbound, channel gone. queue_destroy() may follow. */
+	void (*drained)(void *arg);
+	void *arg;
+};
+
+struct queue_args {
+	struct pipeline *pipeline;
+	struct reactor *control; /* where the events go */
+	struct queue_events events;
+	struct ring ring; /* attached; its pages outlive the queue */
+	uint32_t domid;
+	uint32_t remote_port; /* the guest's */
+	struct request_limits limits;
+	struct bdev *bdev; /* outlives the queue */
+	const struct xfer_ops *xfer;
+	const char *state_dir;
+	const char *name; /* of the record in it */
+	const char *disk; /* for messages; outlives the queue */
+};
+
+struct queue {
+	struct pipeline *pipeline;
+	struct list_node link; /* in pipeline->active while there is work */
+	struct ring ring;
+	struct request_limits limits;
+	const struct xfer_ops *xfer;
+	const char *disk;
+	uint32_t domid;
+	uint32_t remote_port, port;
+
+	struct bdev *bdev;
+	struct bdev_channel *channel;
+	struct reactor_fd channel_fd; /* fd is -1 if the bdev has none: it must be polled */
+
+	struct io *ios; /* ring.nr_entries of them */
+	struct record record;
+	struct list free;    /* ios */
+	struct list pending; /* ios that wait for room at the bdev */
+	uint32_t in_flight;  /* ios that are not free */
+	uint32_t responses;  /* written, not yet pushed */
+	uint64_t last_work_ns;
+
+	bool flush_failed; /* see queue_answer() */
+	bool starved;	   /* there are requests, but no room for them until others are done */
+	bool broken;
+	bool stopping;
+
+	struct queue_stats stats;
+
+	struct reactor *control;
+	struct queue_events events;
+	struct reactor_msg stop_msg, broken_msg, drained_msg;
+};
+
+/* Thread: control. queue_create: Return: 0 or -errno. */
+int queue_create(const struct queue_args *args, struct queue **out);
+void queue_destroy(struct queue *q);
+
+/* queue_start - binds the port and serves. Thread: control. Return: 0 or -errno. */
+int queue_start(struct queue *q);
+
+/* queue_stop - finishes what was taken, then events.drained(). Thread: control. */
+void queue_stop(struct queue *q);
+
+/* The stages. Thread: the reactor's. */
+
+/* queue_take - takes what is on the ring, as far as there is room. Return: requests taken. */
+uint32_t queue_take(struct queue *q);
+
+/* queue_submit - hands pending ios to the bdev, and reaps. Return: completions. */
+uint32_t queue_submit_and_reap(struct queue *q);
+
+/* queue_answer - writes the response of @io by io->status and frees it. */
+void queue_answer(struct queue *q, struct io *io);
+
+/* queue_respond - pushes the responses written; one event if the guest wants one. */
+void queue_respond(struct queue *q);
+
+/* queue_settle - after a turn: an idle queue leaves the list, a stopped one ends. */
+void queue_settle(struct queue *q);
+
+/* queue_arm - before sleep. Return: false if there is work. */
+bool queue_arm(struct queue *q);
+
+#endif

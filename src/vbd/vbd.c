@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vbd.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xen/io/xenbus.h>
+
+#include "clock.h"
+#include "grant.h"
+#include "vbd_store.h"
+
+/* Not one of negotiate's: there is nothing more to feed in. */
+#define NO_EVENT NEGOTIATE_NR_EVENTS
+
+static void vbd_feed(struct vbd *v, enum negotiate_event event);
+
+static void vbd_watch_token(const struct vbd *v, char *token, size_t size)
+{
+	snprintf(token, size, "frontend/%u/%u", v->config.domid, v->config.devid);
+}
+
+static bool vbd_watch(struct vbd *v, bool on)
+{
+	struct xs_handle *xs = v->host->store->xs;
+	char path[STORE_PATH_MAX], token[64];
+
+	snprintf(path, sizeof(path), "%s/state", v->config.frontend);
+	vbd_watch_token(v, token, sizeof(token));
+	return on ? xs_watch(xs, path, token) : xs_unwatch(xs, path, token);
+}
+
+/* A line about something that the guest did, so as many as are good for us. */
+static void log_guest(struct vbd *v, const char *text)
+{
+	if (log_allowed(&v->log_limit, clock_ns()))
+		log_warning("%s: %s", v->name, text);
+}
+
+static enum negotiate_event vbd_open(struct vbd *v)
+{
+	struct bdev_open_args args = { .read_only = v->config.read_only };
+	struct error e = { "" };
+	int err = bdev_open(v->config.uri, &args, &v->bdev, &e);
+
+	if (err) {
+		v->bdev = NULL;
+		v->error = e;
+		log_error("%s: %s", v->name, e.text);
+		vbd_report(v, err);
+		return EVENT_OPEN_FAILED;
+	}
+	log_info("%s: opened %s: %" PRIu64 " MiB%s", v->name, v->config.uri,
+		 v->bdev->info.size_bytes >> 20, v->config.read_only ? ", read-only" : "");
+	return EVENT_OPENED;
+}
+
+static void vbd_close_bdev(struct vbd *v)
+{
+	if (v->bdev)
+		bdev_close(v->bdev);
+	v->bdev = NULL;
+}
+
+static void on_broken(void *arg)
+{
+	struct vbd *v = arg;
+
+	error_set(&v->error, EPROTO, "the guest's ring claims more requests than it has slots");
+	log_guest(v, v->error.text);
+	vbd_feed(v, EVENT_BROKEN);
+}
+
+static void on_drained(void *arg)
+{
+	struct vbd *v = arg;
+	const struct queue_stats *st = &v->queue->stats;
+
+	if (log_allowed(&v->log_limit, clock_ns()))
+		log_info("%s: disconnected after %" PRIu64 " reads, %" PRIu64 " writes, %" PRIu64
+			 " flushes, %" PRIu64 " errors, %" PRIu64 " refused",
+			 v->name, st->reads, st->writes, st->flushes, st->errors, st->refused);
+	queue_destroy(v->queue);
+	v->queue = NULL;
+	grant_unmap(v->host->gnttab, v->ring_page, 1);
+	v->ring_page = NULL;
+	vbd_feed(v, EVENT_DRAINED);
+}
+
+static int vbd_start_queue(struct vbd *v, const struct vbd_transport *t, struct error *e)
+{
+	struct vbd_host *host = v->host;
+	char name[64];
+	struct queue_args args = {
+		.pipeline = host->pipeline,
+		.control = host->control,
+		.events = { .broken = on_broken, .drained = on_drained, .arg = v },
+		.domid = v->config.domid,
+		.remote_port = t->event_channel,
+		.limits = { .size_bytes = v->bdev->info.size_bytes,
+			    .read_only = v->config.read_only,
+			    .flush = v->bdev->info.flush },
+		.bdev = v->bdev,
+		.xfer = &xfer_copy,
+		.state_dir = host->state_dir,
+		.name = name,
+		.disk = v->name,
+	};
+	int err = ring_attach(&args.ring, t->abi, v->ring_page, 1);
+
+	if (err)
+		return error_set(e, -err, "the ring holds more requests than it has slots");
+	snprintf(name, sizeof(name), "%s-%u-%u-queue-0", host->class, v->config.domid,
+		 v->config.devid);
+	err = queue_create(&args, &v->queue);
+	if (err)
+		return error_set(e, -err, "cannot make a queue in %s: %s", host->state_dir,
+				 strerror(-err));
+	err = queue_start(v->queue);
+	if (err) {
+		error_set(e, -err, "cannot serve event channel %u: %s", t->event_channel,
+			  strerror(-err));
+		queue_destroy(v->queue);
+		v->queue = NULL;
+	}
+	return err;
+}
+
+static enum negotiate_event vbd_connect(struct vbd *v)
+{
+	struct vbd_transport t;
+	struct error e = { "" };
+	int err = vbd_transport_read(v, &t, &e);
+
+	if (err)
+		goto fail;
+	err = grant_map(v->host->gnttab, v->config.domid, &t.ring_ref, 1, &v->ring_page);
+	if (err) {
+		error_set(&e, -err, "cannot map the ring, grant %u: %s", t.ring_ref,
+			  strerror(-err));
+		goto fail;
+	}
+	err = vbd_start_queue(v, &t, &e);
+	if (err)
+		goto unmap;
+	if (log_allowed(&v->log_limit, clock_ns()))
+		log_info("%s: connected: %s, one ring of %u slots, transfer %s", v->name,
+			 t.abi->protocol, v->queue->ring.nr_entries, v->queue->xfer->name);
+	vbd_write_state(v, XenbusStateConnected);
+	return NO_EVENT;
+unmap:
+	grant_unmap(v->host->gnttab, v->ring_page, 1);
+	v->ring_page = NULL;
+fail:
+	v->error = e;
+	log_guest(v, e.text);
+	return EVENT_CONNECT_FAILED;
+}
+
+static void vbd_free(struct vbd *v)
+{
+	struct vbd_host *host = v->host;
+
+	vbd_watch(v, false);
+	vbd_unreport(v);
+	list_del(&v->link);
+	log_info("%s: gone", v->name);
+	vbd_config_free(&v->config);
+	free(v);
+	host->gone(host);
+}
+
+/* In the order of their bits. Return: what came of them, or NO_EVENT. @v may be freed. */
+static enum negotiate_event vbd_act(struct vbd *v, uint32_t actions)
+{
+	enum negotiate_event event = NO_EVENT;
+
+	if (actions & ACTION_REPORT)
+		vbd_report(v, -EPROTO);
+	if (actions & ACTION_OPEN)
+		event = vbd_open(v);
+	if (actions & ACTION_PUBLISH) {
+		vbd_unreport(v);
+		vbd_publish(v);
+	}
+	if (actions & ACTION_CONNECT)
+		event = vbd_connect(v);
+	if (actions & ACTION_DRAIN)
+		queue_stop(v->queue);
+	if (actions & ACTION_CLOSE_BDEV)
+		vbd_close_bdev(v);
+	if (actions & ACTION_WAIT)
+		vbd_write_state(v, XenbusStateInitWait);
+	if (actions & ACTION_CLOSING)
+		vbd_write_state(v, XenbusStateClosing);
+	if (actions & ACTION_CLOSED)
+		vbd_write_state(v, XenbusStateClosed);
+	if (actions & ACTION_REREAD)
+		v->dirty = true;
+	if (actions & ACTION_FREE)
+		vbd_free(v);
+	return event;
+}
+
+static void vbd_feed(struct vbd *v, enum negotiate_event event)
+{
+	while (event != NO_EVENT) {
+		struct negotiate_step step = negotiate(v->state, event);
+
+		if (step.state != v->state)
+			log_debug("%s: %s: %s -> %s", v->name, negotiate_event_name(event),
+				  negotiate_state_name(v->state), negotiate_state_name(step.state));
+		v->state = step.state;
+		event = vbd_act(v, step.actions);
+	}
+}
+
+void vbd_refresh(struct vbd *v)
+{
+	struct vbd_view view;
+
+	v->dirty = false;
+	vbd_view_read(v, &view);
+	if (view.removed) {
+		vbd_feed(v, EVENT_REMOVED);
+		return;
+	}
+	/* Neither of these frees it. */
+	if (view.offline)
+		vbd_feed(v, EVENT_OFFLINE);
+	vbd_feed(v, view.frontend);
+}
+
+void vbd_stop(struct vbd *v)
+{
+	vbd_feed(v, EVENT_STOP);
+}
+
+struct vbd *vbd_create(struct vbd_host *host, const char *path, const struct vbd_config *config)
+{
+	struct vbd *v = calloc(1, sizeof(*v));
+
+	if (!v)
+		return NULL;
+	v->host = host;
+	v->config = *config;
+	v->state = NEGOTIATE_OPENING;
+	v->dirty = true;
+	list_node_init(&v->link);
+	snprintf(v->path, sizeof(v->path), "%s", path);
+	snprintf(v->error_path, sizeof(v->error_path), "%s/error/backend/%s/%u/%u",
+		 host->store->root, host->class, config->domid, config->devid);
+	snprintf(v->name, sizeof(v->name), "%u/%.32s", config->domid,
+		 config->dev ? config->dev : strrchr(path, '/') + 1);
+	if (!vbd_watch(v, true))
+		log_warning("%s: cannot watch %s/state: %s", v->name, config->frontend,
+			    strerror(errno));
+	vbd_feed(v, vbd_open(v));
+	return v;
+}

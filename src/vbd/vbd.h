@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vbd - one virtual disk: what the toolstack asked for, its bdev, its queue, and where it stands.
+ *
+ * The shell around negotiate(): it derives events from what stands in xenstore and from what its
+ * queue says, and carries out the actions. Everything it does about one disk it does on the control
+ * thread; the datapath is the queue's.
+ *
+ * Thread: control.
+ */
+#ifndef XENBLKD_VBD_H
+#define XENBLKD_VBD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <xengnttab.h>
+
+#include "abi.h"
+#include "bdev.h"
+#include "error.h"
+#include "list.h"
+#include "log.h"
+#include "negotiate.h"
+#include "pipeline.h"
+#include "queue.h"
+#include "reactor.h"
+#include "store.h"
+
+/* What all disks of a daemon share; outlives them. */
+struct vbd_host {
+	struct store *store;
+	struct reactor *control;
+	struct pipeline *pipeline;
+	xengnttab_handle *gnttab; /* maps rings */
+	const char *state_dir;
+	const char *class; /* "vbd" */
+	/* The disk has been freed and its nodes may have been made anew. */
+	void (*gone)(struct vbd_host *host);
+};
+
+/* What the toolstack wrote. */
+struct vbd_config {
+	uint32_t domid; /* the guest */
+	uint32_t devid; /* its virtual-device */
+	char *frontend; /* path of the frontend's directory */
+	char *uri;	/* "params" */
+	char *dev;	/* "xvda" */
+	bool read_only, cdrom, removable;
+};
+
+struct vbd {
+	struct list_node link; /* the backend's */
+	struct vbd_host *host;
+	struct vbd_config config;
+	char path[STORE_PATH_MAX];	 /* the backend's directory of this disk */
+	char error_path[STORE_PATH_MAX]; /* where xenbus errors of it go */
+	char name[64];			 /* for people: "3/xvda" */
+
+	enum negotiate_state state;
+	uint32_t xenbus_state; /* as last written by us; 0: not yet */
+	bool dirty;	       /* something changed in xenstore */
+	struct error error;    /* the last that was reported */
+
+	struct bdev *bdev;	    /* or NULL */
+	struct queue *queue;	    /* or NULL */
+	void *ring_page;	    /* mapped while there is a queue */
+	struct log_limit log_limit; /* for what the guest can cause */
+};
+
+/**
+ * vbd_create - takes on a disk whose nodes the toolstack has made, and opens its bdev
+ *
+ * A bdev that does not open is no failure here: the disk exists and says why it is of no use.
+ *
+ * @config: becomes the vbd's if this succeeds
+ *
+ * Return: the vbd, or NULL without memory.
+ */
+struct vbd *vbd_create(struct vbd_host *host, const char *path, const struct vbd_config *config);
+
+/**
+ * vbd_refresh - looks at what frontend and toolstack say now, and acts on it
+ *
+ * @v: may be freed
+ */
+void vbd_refresh(struct vbd *v);
+
+/**
+ * vbd_stop - the daemon ends: finishes what is in flight and lets go
+ *
+ * The guest stays connected, in its own view, and a daemon that starts later serves it on.
+ *
+ * @v: may be freed
+ */
+void vbd_stop(struct vbd *v);
+
+#endif

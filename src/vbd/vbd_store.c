@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vbd_store.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xen/io/blkif.h>
+#include <xen/io/xenbus.h>
+
+#define SCRIPT "block-xenblkd"
+
+static bool node_is(struct store *s, const char *path, const char *node, const char *want)
+{
+	char *value = store_read(s, XBT_NULL, "%s/%s", path, node);
+	bool is = value && !strcmp(value, want);
+
+	free(value);
+	return is;
+}
+
+/* A disk without a script is ours too: toolstacks other than xl run none. */
+static bool script_is_ours(struct store *s, const char *path)
+{
+	char *script = store_read(s, XBT_NULL, "%s/script", path);
+	const char *base;
+	bool ours;
+
+	if (!script)
+		return true;
+	base = strrchr(script, '/');
+	ours = !strcmp(base ? base + 1 : script, SCRIPT);
+	free(script);
+	return ours;
+}
+
+int vbd_config_read(struct store *s, const char *path, struct vbd_config *out)
+{
+	struct vbd_config c = { 0 };
+	const char *last = strrchr(path, '/');
+	int err = store_read_u32(s, XBT_NULL, &c.domid, "%s/frontend-id", path);
+
+	if (err)
+		return err;
+	if (!script_is_ours(s, path))
+		return -EXDEV;
+	c.devid = (uint32_t)strtoul(last + 1, NULL, 10);
+	c.frontend = store_read(s, XBT_NULL, "%s/frontend", path);
+	c.uri = store_read(s, XBT_NULL, "%s/params", path);
+	c.dev = store_read(s, XBT_NULL, "%s/dev", path);
+	c.read_only = !node_is(s, path, "mode", "w");
+	c.cdrom = node_is(s, path, "device-type", "cdrom");
+	c.removable = node_is(s, path, "removable", "1");
+	if (!c.uri)
+		c.uri = strdup("");
+	if (!c.frontend || !c.uri) {
+		vbd_config_free(&c);
+		return -ENOENT;
+	}
+	*out = c;
+	return 0;
+}
+
+void vbd_config_free(struct vbd_config *c)
+{
+	free(c->frontend);
+	free(c->uri);
+	free(c->dev);
+}
+
+int vbd_transport_read(struct vbd *v, struct vbd_transport *out, struct error *e)
+{
+	struct store *s = v->host->store;
+	const char *frontend = v->config.frontend;
+	struct vbd_transport t = { 0 };
+	uint32_t order = 0;
+	char *protocol = store_read(s, XBT_NULL, "%s/protocol", frontend);
+
+	t.abi = abi_from_protocol(protocol);
+	if (!t.abi) {
+		error_set(e, EPROTO, "the frontend's protocol is \"%.32s\", expected %s or %s",
+			  protocol, abi_x86_64.protocol, abi_x86_32.protocol);
+		free(protocol);
+		return -EPROTO;
+	}
+	free(protocol);
+	if (!store_read_u32(s, XBT_NULL, &order, "%s/ring-page-order", frontend) && order)
+		return error_set(e, EPROTO, "the frontend's ring-page-order is %u, expected 0",
+				 order);
+	if (store_read_u32(s, XBT_NULL, &t.ring_ref, "%s/ring-ref", frontend))
+		return error_set(e, EPROTO, "the frontend has no ring-ref that is a number");
+	if (store_read_u32(s, XBT_NULL, &t.event_channel, "%s/event-channel", frontend))
+		return error_set(e, EPROTO, "the frontend has no event-channel that is a number");
+	*out = t;
+	return 0;
+}
+
+void vbd_view_read(struct vbd *v, struct vbd_view *out)
+{
+	struct store *s = v->host->store;
+	uint32_t state = 0, online = 1, domid = 0;
+	char *frontend;
+
+	*out = (struct vbd_view){ .frontend = EVENT_FRONTEND_OTHER };
+	if (store_read_u32(s, XBT_NULL, &domid, "%s/frontend-id", v->path) == -ENOENT ||
+	    store_read_u32(s, XBT_NULL, &state, "%s/state", v->path) == -ENOENT) {
+		out->removed = true;
+		return;
+	}
+	/* Removed and made anew faster than we looked: a new disk begins at state 1. */
+	if (state == XenbusStateInitialising && v->xenbus_state)
+		out->removed = true;
+	store_read_u32(s, XBT_NULL, &online, "%s/online", v->path);
+	out->offline = !online;
+
+	frontend = store_read(s, XBT_NULL, "%s/state", v->config.frontend);
+	if (frontend || errno == ENOENT)
+		out->frontend = negotiate_frontend_event(frontend);
+	free(frontend);
+}
+
+/* Writes one of our nodes; 0 or -errno. */
+static int put(struct vbd *v, xs_transaction_t t, const char *node, uint64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%" PRIu64, value);
+	return store_write(v->host->store, t, v->path, node, text);
+}
+
+/* To be asked first in each transaction: writing would bring the directory back. */
+static int still_there(struct vbd *v, xs_transaction_t t)
+{
+	uint32_t domid;
+
+	return store_read_u32(v->host->store, t, &domid, "%s/frontend-id", v->path);
+}
+
+/* The product of sectors and sector-size has to be a multiple of it. */
+static uint32_t physical_sector_size(const struct bdev_info *info)
+{
+	uint32_t size = info->physical_block_bytes;
+
+	return size && info->size_bytes % size == 0 ? size : SECTOR_BYTES;
+}
+
+static int publish_fn(struct store *s, xs_transaction_t t, void *arg)
+{
+	struct vbd *v = arg;
+	const struct bdev_info *info = &v->bdev->info;
+	const struct {
+		const char *node;
+		uint64_t value;
+	} nodes[] = {
+		{ "feature-flush-cache", info->flush },
+		{ "feature-barrier", 0 },
+		{ "feature-discard", 0 },
+		{ "feature-persistent", 0 },
+		{ "max-ring-page-order", 0 },
+		{ "multi-queue-max-queues", 1 },
+		{ "sectors", info->size_bytes / SECTOR_BYTES },
+		{ "sector-size", SECTOR_BYTES },
+		{ "physical-sector-size", physical_sector_size(info) },
+		{ "info", (v->config.read_only ? VDISK_READONLY : 0u) |
+				  (v->config.cdrom ? VDISK_CDROM : 0u) |
+				  (v->config.removable ? VDISK_REMOVABLE : 0u) },
+	};
+	int err = still_there(v, t);
+
+	for (size_t i = 0; i < sizeof(nodes) / sizeof(nodes[0]) && !err; i++)
+		err = put(v, t, nodes[i].node, nodes[i].value);
+	return err;
+}
+
+int vbd_publish(struct vbd *v)
+{
+	return store_transact(v->host->store, publish_fn, v);
+}
+
+struct report {
+	struct vbd *v;
+	char text[sizeof(struct error) + 16]; /* as xenbus has it: number, space, words */
+};
+
+static int report_fn(struct store *s, xs_transaction_t t, void *arg)
+{
+	struct report *r = arg;
+	int err = still_there(r->v, t);
+
+	if (!err)
+		err = store_write(s, t, r->v->path, "xenblkd-error", r->v->error.text);
+	if (!err)
+		err = store_write(s, t, r->v->error_path, "error", r->text);
+	return err;
+}
+
+void vbd_report(struct vbd *v, int err)
+{
+	struct report r = { .v = v };
+
+	snprintf(r.text, sizeof(r.text), "%d %s", -err, v->error.text);
+	err = store_transact(v->host->store, report_fn, &r);
+	if (err && err != -ENOENT)
+		log_warning("%s: cannot write the error to xenstore: %s", v->name, strerror(-err));
+}
+
+/* Removes the error node, and the directories above it as far as nothing else is in them. */
+static int unreport_fn(struct store *s, xs_transaction_t t, void *arg)
+{
+	struct vbd *v = arg;
+	char path[STORE_PATH_MAX];
+	unsigned int nr;
+	char **entries;
+
+	strcpy(path, v->error_path);
+	while (strlen(path) > strlen(s->root)) {
+		if (!xs_rm(s->xs, t, path) && errno != ENOENT)
+			return -errno;
+		*strrchr(path, '/') = '\0';
+		entries = xs_directory(s->xs, t, path, &nr);
+		if (!entries && errno != ENOENT)
+			return -errno;
+		free(entries);
+		if (entries && nr)
+			return 0;
+	}
+	return 0;
+}
+
+void vbd_unreport(struct vbd *v)
+{
+	int err;
+
+	if (!v->error.text[0])
+		return;
+	err = store_transact(v->host->store, unreport_fn, v);
+	if (err)
+		log_warning("%s: cannot remove the error from xenstore: %s", v->name,
+			    strerror(-err));
+	v->error.text[0] = '\0';
+}
+
+struct state_change {
+	struct vbd *v;
+	uint32_t state;
+};
+
+static int write_state_fn(struct store *s, xs_transaction_t t, void *arg)
+{
+	struct state_change *c = arg;
+	uint32_t online = 1, now = 0;
+	int err = still_there(c->v, t);
+
+	if (err)
+		return err;
+	/* Once the toolstack has asked for the disk back, its 5 can only become 6. */
+	store_read_u32(s, t, &online, "%s/online", c->v->path);
+	store_read_u32(s, t, &now, "%s/state", c->v->path);
+	if (!online && now == XenbusStateClosing && c->state != XenbusStateClosed)
+		return 0;
+	/* Writing wakes our own watch, and an offline disk would be closed again for that. */
+	if (now == c->state)
+		return 0;
+	return put(c->v, t, "state", c->state);
+}
+
+int vbd_write_state(struct vbd *v, uint32_t state)
+{
+	struct state_change c = { v, state };
+	int err = store_transact(v->host->store, write_state_fn, &c);
+
+	if (!err)
+		v->xenbus_state = state;
+	else if (err != -ENOENT)
+		log_error("%s: cannot write state %u to xenstore: %s", v->name, state,
+			  strerror(-err));
+	return err;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * xfer - how data crosses the boundary between guest and device.
+ *
+ * Two steps: bring_in() before the device gets the request, bring_out() after it is done with it.
+ * Each adds operations to the reactor's grant batch; when those of all requests are in, the batch is
+ * flushed in one hypercall and the second half of the step looks at the statuses. Every request
+ * with data that went in comes out, whether the device succeeded or not.
+ *
+ * Thread: the reactor's; nothing here blocks or allocates.
+ */
+#ifndef XENBLKD_XFER_H
+#define XENBLKD_XFER_H
+
+#include <stdbool.h>
+
+#include "io.h"
+
+struct pipeline;
+
+struct xfer_ops {
+	const char *name;
+
+	/* room - true if there is what one more request of any kind may need. */
+	bool (*room)(const struct pipeline *pl);
+
+	/* bring_in - sets up io->bio's vectors and adds operations; there must be room. */
+	void (*bring_in)(struct pipeline *pl, struct io *io);
+
+	/* brought_in - after the flush. Return: 0, or -errno: the device must not see it. */
+	int (*brought_in)(struct pipeline *pl, struct io *io);
+
+	/* bring_out - adds operations, by io->status; the batch has room for one a segment. */
+	void (*bring_out)(struct pipeline *pl, struct io *io);
+
+	/* brought_out - after the flush; lets go of everything. Return: 0 or -errno. */
+	int (*brought_out)(struct pipeline *pl, struct io *io);
+};
+
+/* By the hypervisor, through pages of our own. */
+extern const struct xfer_ops xfer_copy;
+
+#endif
