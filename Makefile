@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# The front door. On a fresh Debian 12, as root or with sudo, each target installs what it needs.
+#
+#   make demo         boot real Xen under QEMU and watch a guest use a disk of ours
+#   make check        all tests, unit to real Xen
+#   make check-fast   the tests that need no Xen
+#   make build        the daemon, in build/release
+#   make install      into PREFIX (/usr/local), DESTDIR is honoured
+#   make lab [S=...]  a scenario of tests/xen/scenarios, or a shell in dom0
+#   make bench        measurements
+
+PREFIX ?= /usr/local
+B      := build/release
+MESON  := meson setup --prefix $(PREFIX)
+
+.PHONY: build deps check check-fast demo lab bench install clean
+.NOTPARALLEL:
+
+build: $(B)/build.ninja
+	ninja -C $(B)
+
+deps:
+	@tests/deps build
+
+$(B)/build.ninja: | deps
+	$(MESON) $(B)
+
+check: build
+	tests/check all
+
+check-fast: build
+	tests/check fast
+
+demo: build
+	tests/xen/lab demo
+
+lab: build
+	tests/xen/lab $(if $(S),run $(S),shell)
+
+bench: build
+	tests/xen/lab bench
+
+install: build
+	meson install -C $(B) --no-rebuild
+
+clean:
+	rm -rf build/release build/asan build/tsan build/clang
