@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash disable=SC2154
+#
+# What several scenarios tell. Sourced before the scenario on the host, in dom0 and in guests.
+
+# ----- in a guest
+
+# fill DISK - makes a filesystem, 8 MiB in it that only it knows; prints their checksum
+fill() {
+	wait_for 30 has_disk "$1"
+	mkfs.ext4 -q -F "/dev/$1"
+	mkdir -p "/mnt/$1"
+	mount -t ext4 "/dev/$1" "/mnt/$1"
+	dd if=/dev/urandom of="/mnt/$1/random" bs=64k count=128 2>/dev/null
+	sha256sum <"/mnt/$1/random" | cut -d' ' -f1
+	umount "/mnt/$1"
+}
+
+# read_back DISK - the checksum of what fill() wrote
+read_back() {
+	mkdir -p "/mnt/$1"
+	mount -t ext4 "/dev/$1" "/mnt/$1"
+	sha256sum <"/mnt/$1/random" | cut -d' ' -f1
+	umount "/mnt/$1"
+}
+
+# checksum DISK - of all of it
+checksum() {
+	sha256sum <"/dev/$1" | cut -d' ' -f1
+}
+
+# ----- in dom0
+
+# guest_fills GUEST DISK DRIVE - fills, reads back, leaves the checksum with the host
+guest_fills() {
+	local wrote
+	wrote=$(guest_run "$1" fill "$2")
+	check "$1 makes a filesystem on $2 and fills it" is $? 0
+	check "$1 reads back from $2 what it wrote" is "$(guest_run "$1" read_back "$2")" "$wrote"
+	host remember "$3" "$wrote"
+}
+
+# disk_state GUEST DEVICE-NUMBER WANTED - as xl block-list has it
+disk_state() {
+	is "$(xl block-list "$1" | awk -v dev="$2" '$1 == dev { print $4 }')" "$3"
+}
+
+# ----- on the host
+
+# remember DRIVE CHECKSUM
+remember() {
+	echo "$2" >"$run/$1.sum"
+}
+
+# filled_image DRIVE - what debugfs finds in the image is what the guest wrote
+filled_image() {
+	is "$(debugfs -R 'cat /random' "$(image "$1")" 2>/dev/null | sha256sum | cut -d' ' -f1)" \
+		"$(cat "$run/$1.sum")"
+}
