@@ -16,20 +16,30 @@
 
 #include "backend.h"
 #include "clock.h"
+#include "dmem.h"
+#include "leftover.h"
 #include "log.h"
 #include "options.h"
 #include "pipeline.h"
 #include "reactor.h"
+#include "record.h"
 #include "store.h"
+#include "transfer.h"
 
 /* How often a daemon that is to end says what it still waits for. */
 #define STOP_REMINDER_S 10
+
+/* Beside those for data: queues and lists of the controllers that we drive. */
+#define DEVICE_PAGES 1024u
 
 struct daemon {
 	struct options options;
 	int lock_fd;
 	struct store store;
 	struct reactor control, reactor;
+	struct transfer transfer;
+	struct record pins;
+	struct dmem dmem;
 	struct pipeline pipeline;
 	struct backend backend;
 	struct reactor_fd signal_fd, reminder_fd;
@@ -153,6 +163,8 @@ static int serve(struct daemon *d)
 		.store = &d->store,
 		.control = &d->control,
 		.pipeline = &d->pipeline,
+		.dmem = &d->dmem,
+		.transfer = d->transfer,
 		.state_dir = d->options.state_dir,
 		.class = d->options.class,
 		.stopped = stopped,
@@ -171,13 +183,18 @@ static int serve(struct daemon *d)
 	return 0;
 }
 
+static uint32_t buffer_pages(const struct daemon *d)
+{
+	return d->options.buffer_mib * (1024 * 1024 / DMEM_PAGE_BYTES);
+}
+
 static int run_datapath(struct daemon *d)
 {
 	struct pipeline_args args = {
 		.reactor = &d->reactor,
 		.state_dir = d->options.state_dir,
-		.domid = d->store.domid,
-		.buffer_pages = d->options.buffer_mib * (1024 * 1024 / DMEM_PAGE_BYTES),
+		.dmem = &d->dmem,
+		.buffer_pages = buffer_pages(d),
 	};
 	struct error e = { "" };
 	uint64_t poll_ns;
@@ -206,6 +223,41 @@ fini_reactor:
 	return err;
 }
 
+/* Memory, and what a predecessor may have left of it. */
+static int run_with_memory(struct daemon *d)
+{
+	const char *dir = d->options.state_dir;
+	uint32_t nr_pages = buffer_pages(d) + DEVICE_PAGES;
+	struct error e = { "" };
+	int err = leftover_release(dir, &e);
+
+	if (err) {
+		log_error("%s", e.text);
+		return err;
+	}
+	err = record_create(&d->pins, dir, "pins", RECORD_PINS, nr_pages,
+			    dmem_pins_bytes(nr_pages));
+	if (err) {
+		log_error("cannot make %s/pins: %s", dir, strerror(-err));
+		return err;
+	}
+	dmem_pins_init(d->pins.mem, nr_pages);
+	record_commit(&d->pins);
+	err = dmem_create(&d->dmem, nr_pages, d->store.domid, d->pins.mem, &e);
+	if (err) {
+		log_error("no memory for %u pages of data", nr_pages);
+		goto destroy_pins;
+	}
+	log_info("data goes by %s, through %u pages of ours%s%s",
+		 dmem_has_bus(&d->dmem) ? "grant copy hypercalls" : "the gntdev driver",
+		 buffer_pages(d), dmem_has_bus(&d->dmem) ? "" : ": ", e.text);
+	err = run_datapath(d);
+	dmem_destroy(&d->dmem);
+destroy_pins:
+	record_destroy(&d->pins);
+	return err;
+}
+
 static int run(struct daemon *d)
 {
 	int err = take_lock(d);
@@ -223,7 +275,7 @@ static int run(struct daemon *d)
 		log_error("cannot reach xenstore: %s; is this a Xen host?", strerror(-err));
 		goto fini_control;
 	}
-	err = run_datapath(d);
+	err = run_with_memory(d);
 	store_close(&d->store);
 fini_control:
 	close(d->reminder_fd.fd);
@@ -241,7 +293,8 @@ int main(int argc, char **argv)
 	static struct daemon d = { .signal_fd = { .fd = -1 }, .reminder_fd = { .fd = -1 } };
 	struct error e;
 
-	if (options_parse(argc, argv, &d.options, &e)) {
+	if (options_parse(argc, argv, &d.options, &e) ||
+	    transfer_parse(d.options.transfer, &d.transfer, &e)) {
 		fprintf(stderr, "xenblkd: %s\n", e.text);
 		return 2;
 	}

@@ -55,6 +55,7 @@ struct bdev_info {
 	uint32_t logical_block_bytes; /* the least that the device itself reads or writes */
 	uint32_t physical_block_bytes; /* what it prefers; a power of two, at least logical */
 	bool read_only; /* writes must not be submitted */
+	bool dma; /* takes memory by its bus address, so pointers into the bus window as well */
 	bool flush; /* BDEV_FLUSH is needed for what was written to be durable, and works */
 };
 
@@ -67,8 +68,13 @@ struct bdev_channel {
 	struct bdev *bdev;
 };
 
+struct dmem;
+
 struct bdev_open_args {
 	bool read_only; /* open so that it cannot be written */
+	struct dmem
+		*dmem; /* memory for devices, outlives the bdev; NULL: none with bus addresses */
+	const char *state_dir; /* for what has to outlive the process */
 };
 
 struct bdev_ops {

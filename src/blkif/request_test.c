@@ -170,9 +170,9 @@ static void reads_x86_64_bytes_in_their_places(void)
 static void reads_x86_32_bytes_in_their_places(void)
 {
 	static const struct raw_request raw = { {
-		1,    2,    0xff, 0xff,			  /* WRITE, segments, handle */
-		1,    2,    3,	  4,	5, 6, 7,    8,	  /* id */
-		0x23, 0x01, 0,	  0,	0, 0, 0,    0,	  /* sector_number */
+		1,    2,    0xff, 0xff, /* WRITE, segments, handle */
+		1,    2,    3,	  4,	5, 6, 7,    8, /* id */
+		0x23, 0x01, 0,	  0,	0, 0, 0,    0, /* sector_number */
 		0xa1, 0xa2, 0xa3, 0xa4, 2, 4, 0xff, 0xff, /* gref, first, last, padding */
 		0xb1, 0xb2, 0xb3, 0xb4, 0, 7, 0xff, 0xff, /* the same */
 	} };

@@ -11,7 +11,7 @@ struct option {
 	const char *arg; /* what it takes, for the help; NULL: nothing */
 	const char *help;
 	int (*set)(struct options *o, const struct option *opt, const char *value, struct error *e);
-	size_t offset;	  /* in struct options, for the setters that want it */
+	size_t offset; /* in struct options, for the setters that want it */
 	int64_t min, max; /* for numbers */
 };
 
@@ -91,6 +91,13 @@ static int set_dir(struct options *o, const struct option *opt, const char *valu
 	return 0;
 }
 
+static int set_transfer(struct options *o, const struct option *opt, const char *value,
+			struct error *e)
+{
+	o->transfer = value;
+	return 0;
+}
+
 #define FIELD(f) offsetof(struct options, f)
 
 static const struct option table[] = {
@@ -100,6 +107,8 @@ static const struct option table[] = {
 	{ "poll-us", "N", "poll so long without work before sleeping (50; 0 if there is one CPU)",
 	  set_i64, FIELD(poll_us), 0, 1000000 },
 	{ "buffer-mib", "N", "memory for data in flight (16)", set_u32, FIELD(buffer_mib), 1, 64 },
+	{ "transfer", "WORD", "auto, auto:BYTES, direct or copy, for disks that do not say (auto)",
+	  set_transfer },
 	{ "state-dir", "DIR", "where the state of disks is kept (/run/xenblkd)", set_dir },
 	{ "log-level", "LEVEL", "error, warning, info or debug (info)", set_level },
 	{ "help", NULL, "print this", set_flag, FIELD(help) },
@@ -149,6 +158,7 @@ int options_parse(int argc, char **argv, struct options *out, struct error *e)
 		.class = "vbd",
 		.state_dir = "/run/xenblkd",
 		.log_level = LOG_LEVEL_INFO,
+		.transfer = "auto",
 		.buffer_mib = 16,
 		.cpu = -1,
 		.poll_us = -1,

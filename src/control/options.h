@@ -21,9 +21,10 @@ struct options {
 	const char *class; /* of xenbus backends to serve: "vbd" */
 	const char *state_dir;
 	enum log_level log_level;
+	const char *transfer; /* for disks that do not say; checked by who uses it */
 	uint32_t buffer_mib; /* memory for data in flight */
-	int64_t cpu;	     /* to pin the reactor to; -1: chosen, -2: none */
-	int64_t poll_us;     /* how long to poll without work; -1: chosen */
+	int64_t cpu; /* to pin the reactor to; -1: chosen, -2: none */
+	int64_t poll_us; /* how long to poll without work; -1: chosen */
 	bool help, version;
 };
 

@@ -54,7 +54,7 @@ struct reactor {
 	struct reactor_fd mailbox_fd;
 	int epoll_fd;
 	uint64_t poll_ns; /* how long to go on without work before sleeping */
-	uint64_t now_ns;  /* time at the start of this turn */
+	uint64_t now_ns; /* time at the start of this turn */
 	uint64_t last_work_ns;
 	uint32_t turns_since_fds; /* turns since the file descriptors were looked at */
 	bool stop;

@@ -24,7 +24,6 @@ struct error {
  *
  * Return: -@err, so that a caller can write "return error_set(...)".
  */
-int error_set(struct error *e, int err, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+int error_set(struct error *e, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -17,32 +17,32 @@ static bool tap_test_failed;
 static const char *tap_skip_reason;
 
 /* check - ends the running test as failed unless @cond holds. */
-#define check(cond)                                                                                \
-	do {                                                                                       \
-		if (!(cond)) {                                                                     \
-			printf("# %s:%d: not so: %s\n", __FILE__, __LINE__, #cond);                \
-			tap_test_failed = true;                                                    \
-			return;                                                                    \
-		}                                                                                  \
+#define check(cond)                                                                 \
+	do {                                                                        \
+		if (!(cond)) {                                                      \
+			printf("# %s:%d: not so: %s\n", __FILE__, __LINE__, #cond); \
+			tap_test_failed = true;                                     \
+			return;                                                     \
+		}                                                                   \
 	} while (0)
 
 /* check_eq - the same for two integers, which it prints. */
-#define check_eq(got, want)                                                                        \
-	do {                                                                                       \
-		long long got_ = (long long)(got), want_ = (long long)(want);                      \
-		if (got_ != want_) {                                                               \
-			printf("# %s:%d: %s is %lld, expected %lld\n", __FILE__, __LINE__, #got,   \
-			       got_, want_);                                                       \
-			tap_test_failed = true;                                                    \
-			return;                                                                    \
-		}                                                                                  \
+#define check_eq(got, want)                                                                      \
+	do {                                                                                     \
+		long long got_ = (long long)(got), want_ = (long long)(want);                    \
+		if (got_ != want_) {                                                             \
+			printf("# %s:%d: %s is %lld, expected %lld\n", __FILE__, __LINE__, #got, \
+			       got_, want_);                                                     \
+			tap_test_failed = true;                                                  \
+			return;                                                                  \
+		}                                                                                \
 	} while (0)
 
 /* skip - ends the running test, which cannot be run here. */
-#define skip(reason)                                                                               \
-	do {                                                                                       \
-		tap_skip_reason = (reason);                                                        \
-		return;                                                                            \
+#define skip(reason)                        \
+	do {                                \
+		tap_skip_reason = (reason); \
+		return;                     \
 	} while (0)
 
 #define tap_run(test) tap_run_named(test, #test)

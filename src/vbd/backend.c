@@ -170,6 +170,8 @@ int backend_start(struct backend *b, const struct backend_args *args, struct err
 		.host = { .store = args->store,
 			  .control = args->control,
 			  .pipeline = args->pipeline,
+			  .dmem = args->dmem,
+			  .transfer = args->transfer,
 			  .state_dir = args->state_dir,
 			  .class = args->class,
 			  .gone = vbd_gone },

@@ -34,6 +34,8 @@ struct backend_args {
 	struct store *store;
 	struct reactor *control;
 	struct pipeline *pipeline;
+	struct dmem *dmem;
+	struct transfer transfer; /* for disks that do not say */
 	const char *state_dir;
 	const char *class;
 	/* After backend_stop(), when the last disk is gone. */

@@ -19,8 +19,16 @@
 #include "list.h"
 #include "request.h"
 
+/* A page of the guest's that is mapped for devices. */
+struct io_map {
+	uint64_t bus;
+	uint32_t handle;
+	bool mapped;
+};
+
 struct io_record {
 	struct request request;
+	struct io_map maps[REQUEST_MAX_SEGMENTS]; /* one a segment, of a direct transfer */
 };
 
 struct io {
@@ -31,8 +39,9 @@ struct io {
 	int status; /* 0 or -errno, once known */
 
 	/* The transfer's own. */
-	uint32_t first_op;		      /* of its operations in the grant batch */
-	uint32_t pages[REQUEST_MAX_SEGMENTS]; /* of dmem, one for each segment */
+	const struct xfer_ops *xfer;
+	uint32_t first_op; /* of its operations in the grant batch */
+	void *pages[REQUEST_MAX_SEGMENTS]; /* of dmem, one a segment, of a transfer by copy */
 	struct iovec iov[REQUEST_MAX_SEGMENTS];
 };
 

@@ -8,7 +8,7 @@
 #include "log.h"
 #include "queue.h"
 
-/* Operations in one hypercall at most: 93 requests of 11 segments. */
+/* Operations of a kind in one hypercall at most: 93 requests of 11 segments. */
 #define BATCH_OPS 1024u
 
 /* Ports read at one go; there is always a next turn. */
@@ -37,6 +37,12 @@ void pipeline_activate(struct pipeline *pl, struct queue *q)
 	q->last_work_ns = pl->reactor->now_ns;
 }
 
+bool pipeline_has_room(const struct pipeline *pl)
+{
+	return pl->pool.nr_free >= REQUEST_MAX_SEGMENTS &&
+	       grant_batch_room(&pl->batch) >= REQUEST_MAX_SEGMENTS;
+}
+
 static void bring_in(struct pipeline *pl)
 {
 	struct list_node *n;
@@ -45,7 +51,7 @@ static void bring_in(struct pipeline *pl)
 	while ((n = list_pop(&pl->incoming))) {
 		struct io *io = list_entry(n, struct io, link);
 
-		io->status = io->queue->xfer->brought_in(pl, io);
+		io->status = io->xfer->brought_in(pl, io);
 		/* Not for the device, but what it holds still has to be let go. */
 		list_add_tail(io->status ? &pl->outgoing : &io->queue->pending, &io->link);
 	}
@@ -62,14 +68,14 @@ static void bring_out_batch(struct pipeline *pl)
 	       (n = list_pop(&pl->outgoing))) {
 		struct io *io = list_entry(n, struct io, link);
 
-		io->queue->xfer->bring_out(pl, io);
+		io->xfer->bring_out(pl, io);
 		list_add_tail(&batch, &io->link);
 	}
 	grant_batch_flush(&pl->batch);
 	while ((n = list_pop(&batch))) {
 		struct io *io = list_entry(n, struct io, link);
 
-		io->status = io->queue->xfer->brought_out(pl, io);
+		io->status = io->xfer->brought_out(pl, io);
 		queue_answer(io->queue, io);
 	}
 	grant_batch_reset(&pl->batch);
@@ -139,10 +145,10 @@ void pipeline_del_queue(struct pipeline *pl, struct queue *q)
 
 int pipeline_create(struct pipeline *pl, const struct pipeline_args *args, struct error *e)
 {
-	struct error why = { "" };
 	int err;
 
 	*pl = (struct pipeline){ .reactor = args->reactor,
+				 .dmem = args->dmem,
 				 .poller = { .poll = pipeline_poll, .arm = pipeline_arm } };
 	list_init(&pl->active);
 	list_init(&pl->incoming);
@@ -151,21 +157,23 @@ int pipeline_create(struct pipeline *pl, const struct pipeline_args *args, struc
 	err = evtchn_open(&pl->evtchn);
 	if (err)
 		return error_set(e, -err, "cannot open /dev/xen/evtchn: %s", strerror(-err));
-	err = dmem_create(&pl->dmem, args->buffer_pages, args->domid, &why);
+	err = dmem_pool_create(&pl->pool, pl->dmem, args->buffer_pages);
 	if (err) {
 		error_set(e, -err, "no memory for %u pages of data", args->buffer_pages);
 		goto close_evtchn;
 	}
-	err = record_create(&pl->record, args->state_dir, "batch-0", grant_batch_bytes(BATCH_OPS));
+	err = record_create(&pl->record, args->state_dir, "batch-0", RECORD_BATCH, BATCH_OPS,
+			    grant_batch_bytes(BATCH_OPS));
 	if (err) {
 		error_set(e, -err, "cannot make %s/batch-0: %s", args->state_dir, strerror(-err));
-		goto destroy_dmem;
+		goto destroy_pool;
 	}
-	err = grant_batch_init(&pl->batch, &pl->dmem, pl->record.mem, BATCH_OPS);
+	err = grant_batch_init(&pl->batch, pl->dmem, pl->record.mem, BATCH_OPS);
 	if (err) {
 		error_set(e, -err, "cannot use the grant table: %s", strerror(-err));
 		goto destroy_record;
 	}
+	record_commit(&pl->record);
 	pl->evtchn_fd = (struct reactor_fd){ xenevtchn_fd(pl->evtchn), evtchn_ready };
 	reactor_add_poller(pl->reactor, &pl->poller);
 	err = reactor_add_fd(pl->reactor, &pl->evtchn_fd);
@@ -173,17 +181,14 @@ int pipeline_create(struct pipeline *pl, const struct pipeline_args *args, struc
 		error_set(e, -err, "cannot wait for event channels: %s", strerror(-err));
 		goto fini_batch;
 	}
-	log_info("data goes by %s, through %u pages of ours%s%s",
-		 pl->dmem.frames ? "grant copy hypercalls" : "the gntdev driver",
-		 args->buffer_pages, pl->dmem.frames ? "" : ": ", why.text);
 	return 0;
 fini_batch:
 	reactor_del_poller(pl->reactor, &pl->poller);
 	grant_batch_fini(&pl->batch);
 destroy_record:
 	record_destroy(&pl->record);
-destroy_dmem:
-	dmem_destroy(&pl->dmem);
+destroy_pool:
+	dmem_pool_destroy(&pl->pool);
 close_evtchn:
 	xenevtchn_close(pl->evtchn);
 	return err;
@@ -195,7 +200,7 @@ void pipeline_destroy(struct pipeline *pl)
 	reactor_del_poller(pl->reactor, &pl->poller);
 	grant_batch_fini(&pl->batch);
 	record_destroy(&pl->record);
-	dmem_destroy(&pl->dmem);
+	dmem_pool_destroy(&pl->pool);
 	xenevtchn_close(pl->evtchn);
 	free(pl->by_port);
 }

@@ -36,20 +36,21 @@ struct pipeline {
 	struct queue **by_port; /* nr_ports entries, indexed by local port */
 	uint32_t nr_ports;
 
-	struct dmem dmem;     /* pages for data, shared by all queues */
+	struct dmem *dmem; /* the process's */
+	struct dmem_pool pool; /* pages for data, shared by all queues */
 	struct record record; /* holds the batch's operations */
 	struct grant_batch batch;
 
-	struct list active;   /* queues with work, the next to be served first */
+	struct list active; /* queues with work, the next to be served first */
 	struct list incoming; /* ios with operations in the batch of this turn's bring in */
 	struct list outgoing; /* ios that the device is done with */
 };
 
 struct pipeline_args {
 	struct reactor *reactor; /* stays the caller's, outlives the pipeline */
-	const char *state_dir;	 /* where the record goes */
-	uint32_t domid;		 /* our own */
-	uint32_t buffer_pages;	 /* for data in flight over all queues; at least 11 */
+	const char *state_dir; /* where the record goes */
+	struct dmem *dmem; /* stays the caller's, outlives the pipeline */
+	uint32_t buffer_pages; /* of it, for data in flight over all queues; at least 11 */
 };
 
 /**
@@ -69,6 +70,9 @@ void pipeline_destroy(struct pipeline *pl);
  */
 int pipeline_add_queue(struct pipeline *pl, struct queue *q);
 void pipeline_del_queue(struct pipeline *pl, struct queue *q);
+
+/* pipeline_has_room - true if there is what one more request of any kind may need. */
+bool pipeline_has_room(const struct pipeline *pl);
 
 /* pipeline_activate - the queue has work: it is visited from the next turn on. */
 void pipeline_activate(struct pipeline *pl, struct queue *q);

@@ -58,13 +58,15 @@ static void io_begin(struct queue *q, struct io *io)
 	io->bio.op = bdev_op_of(req->op);
 	io->bio.offset_bytes = req->offset_bytes;
 	io->bio.len_bytes = req->len_bytes;
-	io->bio.iov = NULL;
-	io->bio.nr_iov = 0;
 	if (req->op == REQUEST_FLUSH) {
+		io->bio.nr_iov = 0;
 		list_add_tail(&q->pending, &io->link);
 		return;
 	}
-	q->xfer->bring_in(pl, io);
+	io->xfer = req->len_bytes >= q->direct_from_bytes ? &xfer_direct : &xfer_copy;
+	io->bio.iov = io->iov;
+	io->bio.nr_iov = req->nr_segments;
+	io->xfer->bring_in(pl, io);
 	list_add_tail(&pl->incoming, &io->link);
 }
 
@@ -107,7 +109,7 @@ uint32_t queue_take(struct queue *q)
 	 * many slots and an io is free again before its slot is.
 	 */
 	for (; taken < (uint32_t)pending; taken++) {
-		if (!q->xfer->room(q->pipeline)) {
+		if (!pipeline_has_room(q->pipeline)) {
 			q->starved = true;
 			break;
 		}
@@ -349,7 +351,7 @@ int queue_create(const struct queue_args *args, struct queue **out)
 	q->remote_port = args->remote_port;
 	q->limits = args->limits;
 	q->bdev = args->bdev;
-	q->xfer = args->xfer;
+	q->direct_from_bytes = args->direct_from_bytes;
 	q->stop_msg.fn = stop_fn;
 	q->broken_msg.fn = broken_fn;
 	q->drained_msg.fn = drained_fn;
@@ -360,7 +362,7 @@ int queue_create(const struct queue_args *args, struct queue **out)
 	q->ios = calloc(q->ring.nr_entries, sizeof(*q->ios));
 	if (!q->ios)
 		goto free_queue;
-	err = record_create(&q->record, args->state_dir, args->name,
+	err = record_create(&q->record, args->state_dir, args->name, RECORD_IOS, q->ring.nr_entries,
 			    q->ring.nr_entries * sizeof(*records));
 	if (err)
 		goto free_ios;
@@ -371,6 +373,7 @@ int queue_create(const struct queue_args *args, struct queue **out)
 		q->ios[i].bio.done = io_done;
 		list_add_tail(&q->free, &q->ios[i].link);
 	}
+	record_commit(&q->record);
 	*out = q;
 	return 0;
 free_ios:

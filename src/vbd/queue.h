@@ -22,11 +22,11 @@
 #include "xfer.h"
 
 struct queue_stats {
-	uint64_t reads, writes, flushes;    /* answered, whatever the status */
+	uint64_t reads, writes, flushes; /* answered, whatever the status */
 	uint64_t bytes_read, bytes_written; /* of those that succeeded */
-	uint64_t errors;		    /* failed at the device or at a grant */
-	uint64_t refused;		    /* not a valid request */
-	uint64_t notifies;		    /* events sent to the guest */
+	uint64_t errors; /* failed at the device or at a grant */
+	uint64_t refused; /* not a valid request */
+	uint64_t notifies; /* events sent to the guest */
 };
 
 /* What the control thread hears from a queue; each at most once, on the control thread. */
@@ -47,7 +47,7 @@ struct queue_args {
 	uint32_t remote_port; /* the guest's */
 	struct request_limits limits;
 	struct bdev *bdev; /* outlives the queue */
-	const struct xfer_ops *xfer;
+	uint32_t direct_from_bytes; /* this long or longer: direct; TRANSFER_COPY_ALL: none is */
 	const char *state_dir;
 	const char *name; /* of the record in it */
 	const char *disk; /* for messages; outlives the queue */
@@ -58,7 +58,7 @@ struct queue {
 	struct list_node link; /* in pipeline->active while there is work */
 	struct ring ring;
 	struct request_limits limits;
-	const struct xfer_ops *xfer;
+	uint32_t direct_from_bytes;
 	const char *disk;
 	uint32_t domid;
 	uint32_t remote_port, port;
@@ -69,14 +69,14 @@ struct queue {
 
 	struct io *ios; /* ring.nr_entries of them */
 	struct record record;
-	struct list free;    /* ios */
+	struct list free; /* ios */
 	struct list pending; /* ios that wait for room at the bdev */
-	uint32_t in_flight;  /* ios that are not free */
-	uint32_t responses;  /* written, not yet pushed */
+	uint32_t in_flight; /* ios that are not free */
+	uint32_t responses; /* written, not yet pushed */
 	uint64_t last_work_ns;
 
 	bool flush_failed; /* see queue_answer() */
-	bool starved;	   /* there are requests, but no room for them until others are done */
+	bool starved; /* there are requests, but no room for them until others are done */
 	bool broken;
 	bool stopping;
 

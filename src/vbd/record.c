@@ -6,47 +6,122 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-int record_create(struct record *r, const char *dir, const char *name, size_t bytes)
+#define RECORD_MAGIC   0x6472636b6c626e78ull /* "xnblkcrd" */
+#define RECORD_VERSION 1u
+
+struct record_header {
+	uint64_t magic; /* written last */
+	uint32_t version;
+	uint32_t kind;
+	uint32_t nr;
+	uint8_t pad[44]; /* what follows begins with a cache line */
+};
+
+_Static_assert(sizeof(struct record_header) == 64, "a cache line");
+
+static int path_of(struct record *r, const char *dir, const char *name)
+{
+	int n = snprintf(r->path, sizeof(r->path), "%s/%s", dir, name);
+
+	return n < 0 || (size_t)n >= sizeof(r->path) ? -ENAMETOOLONG : 0;
+}
+
+static int map_file(struct record *r, int fd)
+{
+	size_t bytes = sizeof(*r->header) + r->bytes;
+	void *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	int err;
+
+	if (mem == MAP_FAILED)
+		return -errno;
+	/* Xen does not fault pages in: each must be there, and writable, before a hypercall. */
+	if (mlock(mem, bytes) < 0) {
+		err = -errno;
+		munmap(mem, bytes);
+		return err;
+	}
+	r->header = mem;
+	r->mem = r->header + 1;
+	return 0;
+}
+
+int record_create(struct record *r, const char *dir, const char *name, enum record_kind kind,
+		  uint32_t nr, size_t bytes)
 {
 	struct record made = { .bytes = bytes };
-	int n = snprintf(made.path, sizeof(made.path), "%s/%s", dir, name);
-	int fd, err;
+	int fd, err = path_of(&made, dir, name);
 
-	if (n < 0 || (size_t)n >= sizeof(made.path))
-		return -ENAMETOOLONG;
+	if (err)
+		return err;
 	/* A new file rather than the old one cut short: whoever still maps that keeps it whole. */
 	if (unlink(made.path) < 0 && errno != ENOENT)
 		return -errno;
 	fd = open(made.path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	if (ftruncate(fd, (off_t)bytes) < 0)
-		goto fail;
-	made.mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (made.mem == MAP_FAILED)
-		goto fail;
-	/* Xen does not fault pages in: each must be there, and writable, before a hypercall. */
-	if (mlock(made.mem, bytes) < 0) {
-		err = -errno;
-		munmap(made.mem, bytes);
-		errno = -err;
-		goto fail;
+	err = ftruncate(fd, (off_t)(sizeof(*made.header) + bytes)) < 0 ? -errno : 0;
+	if (!err)
+		err = map_file(&made, fd);
+	close(fd);
+	if (err) {
+		unlink(made.path);
+		return err;
 	}
 	memset(made.mem, 0, bytes);
-	close(fd);
+	made.header->version = RECORD_VERSION;
+	made.header->kind = kind;
+	made.header->nr = nr;
 	*r = made;
 	return 0;
-fail:
-	err = -errno;
-	close(fd);
-	unlink(made.path);
-	return err;
+}
+
+void record_commit(struct record *r)
+{
+	__atomic_store_n(&r->header->magic, RECORD_MAGIC, __ATOMIC_RELEASE);
+}
+
+void record_close(struct record *r)
+{
+	munmap(r->header, sizeof(*r->header) + r->bytes);
 }
 
 void record_destroy(struct record *r)
 {
-	munmap(r->mem, r->bytes);
+	record_close(r);
 	unlink(r->path);
+}
+
+int record_open(struct record *r, const char *dir, const char *name, enum record_kind *kind,
+		uint32_t *nr)
+{
+	struct record made = { 0 };
+	struct stat st;
+	int fd, err = path_of(&made, dir, name);
+
+	if (err)
+		return err;
+	fd = open(made.path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    (size_t)st.st_size < sizeof(*made.header)) {
+		close(fd);
+		return -EINVAL;
+	}
+	made.bytes = (size_t)st.st_size - sizeof(*made.header);
+	err = map_file(&made, fd);
+	close(fd);
+	if (err)
+		return err;
+	if (made.header->magic != RECORD_MAGIC || made.header->version != RECORD_VERSION) {
+		record_close(&made);
+		return -EINVAL;
+	}
+	*kind = made.header->kind;
+	*nr = made.header->nr;
+	*r = made;
+	return 0;
 }

@@ -3,26 +3,59 @@
  * record - memory that outlives the process: a locked mapping of a file under /run/xenblkd.
  *
  * The io pools and the arguments of the grant hypercalls lie here, so that Xen writes its statuses
- * and handles where a successor of a process that was killed can find them. Today nobody reads
- * them back: a daemon that starts makes its files anew, and removes them when it ends.
+ * and handles where a successor of a process that was killed finds them. A kill leaves every store
+ * that the process made before it, in the order of the program; so what is written here says by its
+ * order what holds at each instant (leftover.h).
  *
- * Thread: create and destroy on the control thread; the memory belongs to a reactor.
+ * Thread: control; the memory belongs to whoever made it.
  */
 #ifndef XENBLKD_RECORD_H
 #define XENBLKD_RECORD_H
 
 #include <stddef.h>
+#include <stdint.h>
+
+/* What lies behind the header. */
+enum record_kind {
+	RECORD_PINS = 1, /* what dmem_create() pins: so many pages */
+	RECORD_BATCH, /* the arrays of a struct grant_batch of so many operations */
+	RECORD_IOS, /* so many struct io_record */
+};
 
 struct record {
-	void *mem; /* page-aligned, zero at first, never paged out */
-	size_t bytes;
+	struct record_header *header;
+	void *mem; /* behind the header, zero at first, never paged out */
+	size_t bytes; /* of mem */
 	char path[108];
 };
 
-/* record_create - makes @dir/@name anew. Return: 0 or -errno. */
-int record_create(struct record *r, const char *dir, const char *name, size_t bytes);
+/**
+ * record_create - makes @dir/@name anew
+ *
+ * @nr: entries, for whoever opens it later
+ *
+ * Return: 0 or -errno.
+ */
+int record_create(struct record *r, const char *dir, const char *name, enum record_kind kind,
+		  uint32_t nr, size_t bytes);
+
+/* record_commit - what is in it is whole: record_open() takes it from now on. */
+void record_commit(struct record *r);
 
 /* record_destroy - ends the mapping and removes the file. */
 void record_destroy(struct record *r);
+
+/**
+ * record_open - maps a record that another process made and committed
+ *
+ * @kind, @nr: as it was made
+ *
+ * Return: 0; -ENOENT; -EINVAL if it is no record, not whole, or of another version; -errno.
+ */
+int record_open(struct record *r, const char *dir, const char *name, enum record_kind *kind,
+		uint32_t *nr);
+
+/* record_close - ends the mapping of what record_open() opened; the file stays. */
+void record_close(struct record *r);
 
 #endif

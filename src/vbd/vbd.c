@@ -41,10 +41,16 @@ static void log_guest(struct vbd *v, const char *text)
 
 static enum negotiate_event vbd_open(struct vbd *v)
 {
-	struct bdev_open_args args = { .read_only = v->config.read_only };
+	struct bdev_open_args args = {
+		.read_only = v->config.read_only,
+		.dmem = dmem_has_bus(v->host->dmem) ? v->host->dmem : NULL,
+		.state_dir = v->host->state_dir,
+	};
 	struct error e = { "" };
-	int err = bdev_open(v->config.uri, &args, &v->bdev, &e);
+	int err = transfer_cut(v->config.uri, &v->config.transfer, &v->config.has_transfer, &e);
 
+	if (!err)
+		err = bdev_open(v->config.uri, &args, &v->bdev, &e);
 	if (err) {
 		v->bdev = NULL;
 		v->error = e;
@@ -89,6 +95,25 @@ static void on_drained(void *arg)
 	vbd_feed(v, EVENT_DRAINED);
 }
 
+/* What the disk asks for, as far as its device can. */
+static uint32_t direct_from_bytes(const struct vbd *v)
+{
+	const struct transfer *t =
+		v->config.has_transfer ? &v->config.transfer : &v->host->transfer;
+
+	return v->bdev->info.dma ? t->direct_from_bytes : TRANSFER_COPY_ALL;
+}
+
+static void transfer_words(uint32_t from_bytes, char *text, size_t size)
+{
+	if (from_bytes == TRANSFER_COPY_ALL)
+		snprintf(text, size, "copy");
+	else if (!from_bytes)
+		snprintf(text, size, "direct");
+	else
+		snprintf(text, size, "direct from %u bytes, copy below", from_bytes);
+}
+
 static int vbd_start_queue(struct vbd *v, const struct vbd_transport *t, struct error *e)
 {
 	struct vbd_host *host = v->host;
@@ -103,7 +128,7 @@ static int vbd_start_queue(struct vbd *v, const struct vbd_transport *t, struct 
 			    .read_only = v->config.read_only,
 			    .flush = v->bdev->info.flush },
 		.bdev = v->bdev,
-		.xfer = &xfer_copy,
+		.direct_from_bytes = direct_from_bytes(v),
 		.state_dir = host->state_dir,
 		.name = name,
 		.disk = v->name,
@@ -132,6 +157,7 @@ static enum negotiate_event vbd_connect(struct vbd *v)
 {
 	struct vbd_transport t;
 	struct error e = { "" };
+	char transfer[64];
 	int err = vbd_transport_read(v, &t, &e);
 
 	if (err)
@@ -145,9 +171,10 @@ static enum negotiate_event vbd_connect(struct vbd *v)
 	err = vbd_start_queue(v, &t, &e);
 	if (err)
 		goto unmap;
+	transfer_words(v->queue->direct_from_bytes, transfer, sizeof(transfer));
 	if (log_allowed(&v->log_limit, clock_ns()))
 		log_info("%s: connected: %s, one ring of %u slots, transfer %s", v->name,
-			 t.abi->protocol, v->queue->ring.nr_entries, v->queue->xfer->name);
+			 t.abi->protocol, v->queue->ring.nr_entries, transfer);
 	vbd_write_state(v, XenbusStateConnected);
 	return NO_EVENT;
 unmap:

@@ -25,12 +25,15 @@
 #include "queue.h"
 #include "reactor.h"
 #include "store.h"
+#include "transfer.h"
 
 /* What all disks of a daemon share; outlives them. */
 struct vbd_host {
 	struct store *store;
 	struct reactor *control;
 	struct pipeline *pipeline;
+	struct dmem *dmem;
+	struct transfer transfer; /* for disks that do not say */
 	xengnttab_handle *gnttab; /* maps rings */
 	const char *state_dir;
 	const char *class; /* "vbd" */
@@ -43,8 +46,10 @@ struct vbd_config {
 	uint32_t domid; /* the guest */
 	uint32_t devid; /* its virtual-device */
 	char *frontend; /* path of the frontend's directory */
-	char *uri;	/* "params" */
-	char *dev;	/* "xvda" */
+	char *uri; /* "params", without the transfer */
+	struct transfer transfer;
+	bool has_transfer;
+	char *dev; /* "xvda" */
 	bool read_only, cdrom, removable;
 };
 
@@ -52,18 +57,18 @@ struct vbd {
 	struct list_node link; /* the backend's */
 	struct vbd_host *host;
 	struct vbd_config config;
-	char path[STORE_PATH_MAX];	 /* the backend's directory of this disk */
+	char path[STORE_PATH_MAX]; /* the backend's directory of this disk */
 	char error_path[STORE_PATH_MAX]; /* where xenbus errors of it go */
-	char name[64];			 /* for people: "3/xvda" */
+	char name[64]; /* for people: "3/xvda" */
 
 	enum negotiate_state state;
 	uint32_t xenbus_state; /* as last written by us; 0: not yet */
-	bool dirty;	       /* something changed in xenstore */
-	struct error error;    /* the last that was reported */
+	bool dirty; /* something changed in xenstore */
+	struct error error; /* the last that was reported */
 
-	struct bdev *bdev;	    /* or NULL */
-	struct queue *queue;	    /* or NULL */
-	void *ring_page;	    /* mapped while there is a queue */
+	struct bdev *bdev; /* or NULL */
+	struct queue *queue; /* or NULL */
+	void *ring_page; /* mapped while there is a queue */
 	struct log_limit log_limit; /* for what the guest can cause */
 };
 

@@ -21,13 +21,13 @@ struct pipeline;
 struct xfer_ops {
 	const char *name;
 
-	/* room - true if there is what one more request of any kind may need. */
-	bool (*room)(const struct pipeline *pl);
-
-	/* bring_in - sets up io->bio's vectors and adds operations; there must be room. */
+	/* bring_in - adds operations; the pipeline has room: see pipeline_has_room(). */
 	void (*bring_in)(struct pipeline *pl, struct io *io);
 
-	/* brought_in - after the flush. Return: 0, or -errno: the device must not see it. */
+	/*
+	 * brought_in - after the flush; io->iov is set up.
+	 * Return: 0, or -errno: the device must not see it.
+	 */
 	int (*brought_in)(struct pipeline *pl, struct io *io);
 
 	/* bring_out - adds operations, by io->status; the batch has room for one a segment. */
@@ -39,5 +39,8 @@ struct xfer_ops {
 
 /* By the hypervisor, through pages of our own. */
 extern const struct xfer_ops xfer_copy;
+
+/* By the device, from and to the guest's pages, which are mapped for it alone. */
+extern const struct xfer_ops xfer_direct;
 
 #endif

@@ -9,12 +9,6 @@
  * Each segment has a page of ours and lies at the same place in it as in the guest's: one operation
  * a segment, and neither side is touched outside the sectors that were named.
  */
-static bool copy_room(const struct pipeline *pl)
-{
-	return pl->dmem.nr_free >= REQUEST_MAX_SEGMENTS &&
-	       grant_batch_room(&pl->batch) >= REQUEST_MAX_SEGMENTS;
-}
-
 static struct grant_copy segment_copy(const struct io *io, uint32_t i)
 {
 	const struct segment *seg = &io->record->request.segments[i];
@@ -32,13 +26,12 @@ static void copy_bring_in(struct pipeline *pl, struct io *io)
 {
 	const struct request *req = &io->record->request;
 
-	io->first_op = pl->batch.nr;
+	io->first_op = pl->batch.nr_copies;
 	for (uint32_t i = 0; i < req->nr_segments; i++) {
 		const struct segment *seg = &req->segments[i];
 
-		io->pages[i] = dmem_get(&pl->dmem);
-		io->iov[i].iov_base =
-			(uint8_t *)dmem_ptr(&pl->dmem, io->pages[i]) + seg->offset_bytes;
+		io->pages[i] = dmem_get(&pl->pool);
+		io->iov[i].iov_base = (uint8_t *)io->pages[i] + seg->offset_bytes;
 		io->iov[i].iov_len = seg->len_bytes;
 		if (req->op == REQUEST_WRITE) {
 			struct grant_copy copy = segment_copy(io, i);
@@ -46,15 +39,14 @@ static void copy_bring_in(struct pipeline *pl, struct io *io)
 			grant_batch_copy_in(&pl->batch, &copy);
 		}
 	}
-	io->bio.iov = io->iov;
-	io->bio.nr_iov = req->nr_segments;
 }
 
 static int copy_brought_in(struct pipeline *pl, struct io *io)
 {
 	const struct request *req = &io->record->request;
 
-	if (req->op != REQUEST_WRITE || grant_batch_ok(&pl->batch, io->first_op, req->nr_segments))
+	if (req->op != REQUEST_WRITE ||
+	    grant_batch_copied(&pl->batch, io->first_op, req->nr_segments))
 		return 0;
 	return -EFAULT;
 }
@@ -63,7 +55,7 @@ static void copy_bring_out(struct pipeline *pl, struct io *io)
 {
 	const struct request *req = &io->record->request;
 
-	io->first_op = pl->batch.nr;
+	io->first_op = pl->batch.nr_copies;
 	/* What a failed read left in our pages is somebody else's data. */
 	if (req->op != REQUEST_READ || io->status)
 		return;
@@ -80,16 +72,15 @@ static int copy_brought_out(struct pipeline *pl, struct io *io)
 	int status = io->status;
 
 	if (req->op == REQUEST_READ && !status &&
-	    !grant_batch_ok(&pl->batch, io->first_op, req->nr_segments))
+	    !grant_batch_copied(&pl->batch, io->first_op, req->nr_segments))
 		status = -EFAULT;
 	for (uint32_t i = 0; i < req->nr_segments; i++)
-		dmem_put(&pl->dmem, io->pages[i]);
+		dmem_put(&pl->pool, io->pages[i]);
 	return status;
 }
 
 const struct xfer_ops xfer_copy = {
 	.name = "copy",
-	.room = copy_room,
 	.bring_in = copy_bring_in,
 	.brought_in = copy_brought_in,
 	.bring_out = copy_bring_out,

@@ -9,15 +9,36 @@
 #include <xen/grant_table.h>
 #include <xencall.h>
 
+#include "grant.h"
+
 #define GNTALLOC_LIMIT "/sys/module/xen_gntalloc/parameters/limit"
 
-/* Grants mapped and unmapped again by one pair of hypercalls. */
-#define LEARN_BATCH 256u
+/* Pages that other programs may have from gntalloc, beside ours. */
+#define GNTALLOC_OTHERS 1024ul
 
-struct learn_args {
-	struct gnttab_map_grant_ref map[LEARN_BATCH];
-	struct gnttab_unmap_grant_ref unmap[LEARN_BATCH];
-};
+/* Operations in a hypercall; a signal or another vCPU has to wait for no more than that. */
+#define PIN_BATCH 512u
+
+/*
+ * The pins are the arguments of the hypercalls that pin and let go, into which Xen writes its
+ * answers: one map for each page, then one unmap for each. A page is pinned if its map was carried
+ * out and its unmap was not. Each is carried out once: handles are used again by others.
+ */
+static struct gnttab_map_grant_ref *pins_maps(void *pins)
+{
+	return pins;
+}
+
+static struct gnttab_unmap_grant_ref *pins_unmaps(void *pins, uint32_t nr_pages)
+{
+	return (struct gnttab_unmap_grant_ref *)(pins_maps(pins) + nr_pages);
+}
+
+size_t dmem_pins_bytes(uint32_t nr_pages)
+{
+	return (size_t)nr_pages * (sizeof(struct gnttab_map_grant_ref) +
+				   sizeof(struct gnttab_unmap_grant_ref));
+}
 
 /* The kernel lets all programs together have 1024 pages unless it is told otherwise. */
 static void gntalloc_raise_limit(uint32_t nr_pages)
@@ -27,92 +48,146 @@ static void gntalloc_raise_limit(uint32_t nr_pages)
 
 	if (!f)
 		return;
-	if (fscanf(f, "%lu", &limit) == 1 && limit < nr_pages + 1024ul) {
+	if (fscanf(f, "%lu", &limit) == 1 && limit < nr_pages + GNTALLOC_OTHERS) {
 		rewind(f);
-		fprintf(f, "%lu", nr_pages + 1024ul);
+		fprintf(f, "%lu", nr_pages + GNTALLOC_OTHERS);
 	}
 	fclose(f);
 }
 
-/*
- * Unmaps at once what it has mapped: a page of gntalloc's stays in its frame for as long as we have
- * it, and a map that outlived a crash of ours would keep it from being freed.
- */
-static int learn_batch(xencall_handle *xcall, struct learn_args *args, uint32_t domid,
-		       const uint32_t *refs, uint64_t *frames, uint32_t nr, struct error *why)
+static bool is_pinned(void *pins, uint32_t nr_pages, uint32_t page)
 {
-	uint32_t mapped = 0;
-	int16_t status = GNTST_okay;
+	return pins_maps(pins)[page].status == GNTST_okay &&
+	       pins_unmaps(pins, nr_pages)[page].status != GNTST_okay;
+}
 
-	memset(args, 0, sizeof(*args));
+/* An unmap has to name the address that the map answered with, or Xen keeps the page. */
+static int unpin_batch(xencall_handle *xcall, void *pins, uint32_t nr_pages, uint32_t first,
+		       uint32_t nr)
+{
+	struct gnttab_unmap_grant_ref *unmaps = pins_unmaps(pins, nr_pages) + first;
+	const struct gnttab_map_grant_ref *maps = pins_maps(pins) + first;
+	int done = 0;
+
 	for (uint32_t i = 0; i < nr; i++) {
-		args->map[i].flags = GNTMAP_device_map;
-		args->map[i].ref = refs[i];
-		args->map[i].dom = (domid_t)domid;
-		args->map[i].status = GNTST_general_error;
+		unmaps[i].host_addr = 0;
+		unmaps[i].dev_bus_addr = maps[i].dev_bus_addr;
+		unmaps[i].handle = maps[i].handle;
 	}
-	if (xencall3(xcall, __HYPERVISOR_grant_table_op, GNTTABOP_map_grant_ref,
-		     (uintptr_t)args->map, nr) < 0)
-		return error_set(why, errno, "grant hypercalls are not allowed here: %s",
-				 strerror(errno));
+	if (xencall3(xcall, __HYPERVISOR_grant_table_op, GNTTABOP_unmap_grant_ref,
+		     (uintptr_t)unmaps, nr) < 0)
+		return -errno;
+	for (uint32_t i = 0; i < nr; i++)
+		done += unmaps[i].status == GNTST_okay;
+	return done;
+}
 
-	for (uint32_t i = 0; i < nr; i++) {
-		const struct gnttab_map_grant_ref *map = &args->map[i];
+/* unpin - lets go of all that is pinned. Return: how many pages, or -errno. */
+static int unpin(xencall_handle *xcall, void *pins, uint32_t nr_pages)
+{
+	uint32_t first = 0;
+	int nr = 0;
 
-		if (map->status != GNTST_okay) {
-			status = map->status;
+	while (first < nr_pages) {
+		uint32_t n = 0;
+		int done;
+
+		while (first + n < nr_pages && n < PIN_BATCH &&
+		       is_pinned(pins, nr_pages, first + n))
+			n++;
+		if (!n) {
+			first++;
 			continue;
 		}
-		frames[i] = map->dev_bus_addr / DMEM_PAGE_BYTES;
-		args->unmap[mapped].dev_bus_addr = map->dev_bus_addr;
-		args->unmap[mapped++].handle = map->handle;
+		done = unpin_batch(xcall, pins, nr_pages, first, n);
+		if (done < 0)
+			return done;
+		nr += done;
+		first += n;
 	}
-	if (mapped && xencall3(xcall, __HYPERVISOR_grant_table_op, GNTTABOP_unmap_grant_ref,
-			       (uintptr_t)args->unmap, mapped) < 0)
-		return error_set(why, errno, "cannot unmap our own grants: %s", strerror(errno));
-	if (status != GNTST_okay)
-		return error_set(why, EOPNOTSUPP,
-				 "Xen gives no machine addresses to this domain (status %d)",
-				 status);
+	return nr;
+}
+
+static int pin_batch(xencall_handle *xcall, struct gnttab_map_grant_ref *maps, uint32_t nr,
+		     uint64_t *bus, struct error *why)
+{
+	if (xencall3(xcall, __HYPERVISOR_grant_table_op, GNTTABOP_map_grant_ref, (uintptr_t)maps,
+		     nr) < 0)
+		return error_set(why, errno, "grant hypercalls are not allowed here: %s",
+				 strerror(errno));
+	for (uint32_t i = 0; i < nr; i++) {
+		if (maps[i].status != GNTST_okay)
+			return error_set(
+				why, EOPNOTSUPP,
+				"Xen gives no machine addresses to this domain (status %d)",
+				maps[i].status);
+		bus[i] = maps[i].dev_bus_addr;
+	}
 	return 0;
 }
 
-static int learn_frames(uint32_t domid, const uint32_t *refs, uint64_t *frames, uint32_t nr_pages,
-			struct error *why)
+static void pins_prepare(void *pins, uint32_t nr_pages, uint32_t domid, const uint32_t *refs)
+{
+	struct gnttab_map_grant_ref *maps = pins_maps(pins);
+
+	for (uint32_t i = 0; i < nr_pages; i++) {
+		maps[i].flags = GNTMAP_device_map;
+		maps[i].ref = refs[i];
+		maps[i].dom = (domid_t)domid;
+	}
+}
+
+static int pin(void *pins, uint32_t nr_pages, uint64_t *bus, struct error *why)
 {
 	xencall_handle *xcall = xencall_open(NULL, 0);
-	struct learn_args *args;
 	int err = 0;
 
 	if (!xcall)
 		return error_set(why, errno, "no privcmd device: %s", strerror(errno));
-	args = xencall_alloc_buffer(xcall, sizeof(*args));
-	if (!args) {
-		err = error_set(why, ENOMEM, "no memory for hypercalls");
-		goto close;
-	}
-	for (uint32_t i = 0; i < nr_pages && !err; i += LEARN_BATCH) {
-		uint32_t nr = nr_pages - i < LEARN_BATCH ? nr_pages - i : LEARN_BATCH;
+	for (uint32_t i = 0; i < nr_pages && !err; i += PIN_BATCH) {
+		uint32_t nr = nr_pages - i < PIN_BATCH ? nr_pages - i : PIN_BATCH;
 
-		err = learn_batch(xcall, args, domid, refs + i, frames + i, nr, why);
+		err = pin_batch(xcall, pins_maps(pins) + i, nr, bus + i, why);
 	}
-	xencall_free_buffer(xcall, args);
-close:
+	if (err)
+		unpin(xcall, pins, nr_pages);
 	xencall_close(xcall);
 	return err;
 }
 
-/* Granted pages with frame numbers. Return: 0 and base, frames, gntshr; or -errno and why not. */
+int dmem_recover(void *pins, uint32_t nr_pages)
+{
+	xencall_handle *xcall = xencall_open(NULL, 0);
+	int nr;
+
+	if (!xcall)
+		return -errno;
+	nr = unpin(xcall, pins, nr_pages);
+	xencall_close(xcall);
+	return nr;
+}
+
+static void *window_reserve(void)
+{
+	void *window = mmap(NULL, 1ull << DMEM_WINDOW_BITS, PROT_NONE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return window == MAP_FAILED ? NULL : window;
+}
+
+/* Pages with bus addresses. Return: 0 and base, bus, window, gntshr; or -errno and why not. */
 static int create_granted(struct dmem *d, uint32_t domid, struct error *why)
 {
 	uint32_t *refs = calloc(d->nr_pages, sizeof(*refs));
-	uint64_t *frames = calloc(d->nr_pages, sizeof(*frames));
+	uint64_t *bus = calloc(d->nr_pages, sizeof(*bus));
 	xengntshr_handle *gntshr = NULL;
-	void *base = NULL;
+	void *base = NULL, *window = window_reserve();
 	int err = -ENOMEM;
 
-	if (!refs || !frames)
+	if (!refs || !bus || !window) {
+		error_set(why, ENOMEM, "no memory or addresses for it");
 		goto fail;
+	}
 	gntshr = xengntshr_open(NULL, 0);
 	if (!gntshr) {
 		err = error_set(why, errno, "no gntalloc device: %s", strerror(errno));
@@ -125,12 +200,14 @@ static int create_granted(struct dmem *d, uint32_t domid, struct error *why)
 				d->nr_pages, strerror(errno));
 		goto fail;
 	}
-	err = learn_frames(domid, refs, frames, d->nr_pages, why);
+	pins_prepare(d->pins, d->nr_pages, domid, refs);
+	err = pin(d->pins, d->nr_pages, bus, why);
 	if (err)
 		goto fail;
 	free(refs);
 	d->base = base;
-	d->frames = frames;
+	d->bus = bus;
+	d->window = window;
 	d->gntshr = gntshr;
 	return 0;
 fail:
@@ -138,7 +215,9 @@ fail:
 		xengntshr_unshare(gntshr, base, d->nr_pages);
 	if (gntshr)
 		xengntshr_close(gntshr);
-	free(frames);
+	if (window)
+		munmap(window, 1ull << DMEM_WINDOW_BITS);
+	free(bus);
 	free(refs);
 	return err;
 }
@@ -151,14 +230,20 @@ static int create_ordinary(struct dmem *d)
 	if (base == MAP_FAILED)
 		return -errno;
 	d->base = base;
-	d->frames = NULL;
-	d->gntshr = NULL;
 	return 0;
 }
 
-int dmem_create(struct dmem *d, uint32_t nr_pages, uint32_t domid, struct error *why)
+void dmem_pins_init(void *pins, uint32_t nr_pages)
 {
-	struct dmem made = { .nr_pages = nr_pages, .nr_free = nr_pages };
+	for (uint32_t i = 0; i < nr_pages; i++) {
+		pins_maps(pins)[i].status = GRANT_STATUS_NEVER_RAN;
+		pins_unmaps(pins, nr_pages)[i].status = GRANT_STATUS_NEVER_RAN;
+	}
+}
+
+int dmem_create(struct dmem *d, uint32_t nr_pages, uint32_t domid, void *pins, struct error *why)
+{
+	struct dmem made = { .nr_pages = nr_pages, .nr_free = nr_pages, .pins = pins };
 	int err;
 
 	made.free = calloc(nr_pages, sizeof(*made.free));
@@ -175,17 +260,79 @@ int dmem_create(struct dmem *d, uint32_t nr_pages, uint32_t domid, struct error 
 		}
 	}
 	*d = made;
+	pthread_mutex_init(&d->lock, NULL);
 	return 0;
+}
+
+static void unpin_all(struct dmem *d)
+{
+	xencall_handle *xcall = xencall_open(NULL, 0);
+
+	if (!xcall)
+		return;
+	unpin(xcall, d->pins, d->nr_pages);
+	xencall_close(xcall);
 }
 
 void dmem_destroy(struct dmem *d)
 {
 	if (d->gntshr) {
+		unpin_all(d);
 		xengntshr_unshare(d->gntshr, d->base, d->nr_pages);
 		xengntshr_close(d->gntshr);
+		munmap(d->window, 1ull << DMEM_WINDOW_BITS);
 	} else {
 		munmap(d->base, (size_t)d->nr_pages * DMEM_PAGE_BYTES);
 	}
-	free(d->frames);
+	pthread_mutex_destroy(&d->lock);
+	free(d->bus);
 	free(d->free);
+}
+
+int dmem_alloc(struct dmem *d, uint32_t nr_pages, void **pages)
+{
+	bool enough;
+
+	pthread_mutex_lock(&d->lock);
+	enough = d->nr_free >= nr_pages;
+	for (uint32_t i = 0; enough && i < nr_pages; i++)
+		pages[i] = d->base + (size_t)d->free[--d->nr_free] * DMEM_PAGE_BYTES;
+	pthread_mutex_unlock(&d->lock);
+	if (!enough)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < nr_pages; i++)
+		memset(pages[i], 0, DMEM_PAGE_BYTES);
+	return 0;
+}
+
+void dmem_free(struct dmem *d, uint32_t nr_pages, void **pages)
+{
+	pthread_mutex_lock(&d->lock);
+	for (uint32_t i = 0; i < nr_pages; i++)
+		d->free[d->nr_free++] =
+			(uint32_t)(((uint8_t *)pages[i] - d->base) / DMEM_PAGE_BYTES);
+	pthread_mutex_unlock(&d->lock);
+}
+
+int dmem_pool_create(struct dmem_pool *p, struct dmem *d, uint32_t nr_pages)
+{
+	struct dmem_pool made = { .dmem = d, .nr_free = nr_pages, .nr_pages = nr_pages };
+	int err;
+
+	made.pages = calloc(nr_pages, sizeof(*made.pages));
+	if (!made.pages)
+		return -ENOMEM;
+	err = dmem_alloc(d, nr_pages, made.pages);
+	if (err) {
+		free(made.pages);
+		return err;
+	}
+	*p = made;
+	return 0;
+}
+
+void dmem_pool_destroy(struct dmem_pool *p)
+{
+	dmem_free(p->dmem, p->nr_pages, p->pages);
+	free(p->pages);
 }

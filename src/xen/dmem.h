@@ -1,66 +1,156 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * dmem - memory of ours that Xen can be told about by frame number.
+ * dmem - memory that devices and the hypervisor can be told about: pages with bus addresses.
  *
- * The hypervisor copies between a guest's grant and a frame of ours. In a PV domain a page's frame
- * number there is its machine address, which Linux does not tell user space; so the pages come from
- * gntalloc, granted to our own domain, and mapping each grant for the device (GNTMAP_device_map)
- * makes Xen answer with the address. Where that cannot be had (no privcmd, no gntalloc, or a domain
- * whose addresses are translated) the memory is ordinary and has no frame numbers, and data has to
- * go by the gntdev driver; grant_batch sees to that.
+ * In a PV domain a page's frame number is not its machine address, and Linux tells user space
+ * neither. So the pages come from gntalloc, granted to our own domain, and mapping each grant for
+ * the device (GNTMAP_device_map) makes Xen answer with the bus address and pin the page. A guest's
+ * page is treated in just the same way, by its own grant.
  *
- * Pages are handed out one by one from a stack, so that the warmest is used first.
+ * There is one region for the process, made at start. Pages of it are handed out to whoever talks to
+ * devices; reactors keep a pool of them for data.
  *
- * Thread: create and destroy on the control thread; the rest on the reactor that owns it.
+ * A device map belongs to the domain, not to the process: should we die, the pages stay pinned, so
+ * that a controller that still writes to them writes to nobody else's memory. Who comes next lets
+ * them go, by the handles that Xen itself wrote into the pins (see dmem_recover()).
+ *
+ * The bus window is a range of addresses without memory: a pointer into it stands for the bus
+ * address (pointer - start of the window). It can be handed on in an iovec to whatever asks
+ * dmem_bus() for addresses, and is never touched by the CPU.
+ *
+ * Where this cannot be had (no privcmd, no gntalloc, or a domain whose addresses are translated) the
+ * memory is ordinary and nothing in it has a bus address: see dmem_has_bus().
+ *
+ * Thread: create, destroy and recover on the control thread; dmem_alloc() and dmem_free() any;
+ * dmem_bus() any; a pool belongs to one thread.
  */
 #ifndef XENBLKD_DMEM_H
 #define XENBLKD_DMEM_H
 
+#include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
-
 #include <xengnttab.h>
 
 #include "error.h"
 
-#define DMEM_PAGE_BYTES 4096u
+#define DMEM_PAGE_BYTES	 4096u
+#define DMEM_NO_BUS	 UINT64_MAX
+#define DMEM_WINDOW_BITS 44 /* bus addresses below 16 TiB */
 
 struct dmem {
-	uint8_t *base;	  /* nr_pages consecutive pages of virtual memory */
-	uint64_t *frames; /* frame number of each page, or NULL: they are not known */
-	uint32_t *free;	  /* stack of page numbers */
-	uint32_t nr_free;
+	uint8_t *base; /* nr_pages consecutive pages of virtual memory */
 	uint32_t nr_pages;
+	uint64_t *bus; /* bus address of each page, or NULL: there are none */
+	uint8_t *window; /* 2^DMEM_WINDOW_BITS addresses, or NULL */
+
+	pthread_mutex_t lock; /* for the stack */
+	uint32_t *free; /* stack of page numbers */
+	uint32_t nr_free;
+
 	xengntshr_handle *gntshr; /* owns the pages, or NULL: ordinary memory */
+	void *pins; /* the caller's memory */
 };
 
+/* dmem_pins_bytes - memory that dmem_create() wants for what is to survive the process. */
+size_t dmem_pins_bytes(uint32_t nr_pages);
+
+/* dmem_pins_init - nothing is pinned yet. */
+void dmem_pins_init(void *pins, uint32_t nr_pages);
+
 /**
- * dmem_create - allocates @nr_pages pages
+ * dmem_create - allocates the region
  *
  * @domid: our own
- * @why:   set if the pages have no frame numbers: the reason
+ * @pins:  dmem_pins_bytes(@nr_pages) bytes, initialised, locked in memory, that outlive the
+ *         process; stays the caller's
+ * @why:   set if the pages have no bus addresses: the reason
  *
- * Return: 0, or -errno if there is no memory at all. @d->frames tells which kind it is.
+ * Return: 0, or -errno if there is no memory at all.
  */
-int dmem_create(struct dmem *d, uint32_t nr_pages, uint32_t domid, struct error *why);
+int dmem_create(struct dmem *d, uint32_t nr_pages, uint32_t domid, void *pins, struct error *why);
 
-/* dmem_destroy - the reverse; every page has been put back. */
+/* dmem_destroy - the reverse; every page is free, and no device uses them any more. */
 void dmem_destroy(struct dmem *d);
 
-/* dmem_get - takes a page; there must be one: see nr_free. Return: its number. */
-static inline uint32_t dmem_get(struct dmem *d)
+/**
+ * dmem_recover - lets go of what a process had pinned that did not live to do so
+ *
+ * Devices must have been stopped before. May itself be interrupted and done again.
+ *
+ * @pins: what dmem_create() was given then, for so many pages
+ *
+ * Return: the number of pages let go of, or -errno.
+ */
+int dmem_recover(void *pins, uint32_t nr_pages);
+
+static inline bool dmem_has_bus(const struct dmem *d)
 {
-	return d->free[--d->nr_free];
+	return d->bus != NULL;
 }
 
-static inline void dmem_put(struct dmem *d, uint32_t page)
+/**
+ * dmem_bus - the bus address of one byte
+ *
+ * Return: the address, of a byte of our memory or of a pointer into the bus window; DMEM_NO_BUS for
+ * anything else.
+ */
+static inline uint64_t dmem_bus(const struct dmem *d, const void *ptr)
 {
-	d->free[d->nr_free++] = page;
+	uint64_t at = (uint64_t)((uintptr_t)ptr - (uintptr_t)d->base);
+
+	if (!d->bus)
+		return DMEM_NO_BUS;
+	if (at < (uint64_t)d->nr_pages * DMEM_PAGE_BYTES)
+		return d->bus[at / DMEM_PAGE_BYTES] + at % DMEM_PAGE_BYTES;
+	at = (uint64_t)((uintptr_t)ptr - (uintptr_t)d->window);
+	return at >> DMEM_WINDOW_BITS ? DMEM_NO_BUS : at;
 }
 
-static inline void *dmem_ptr(const struct dmem *d, uint32_t page)
+/**
+ * dmem_window - the pointer that stands for a bus address
+ *
+ * Return: the pointer, never to be touched; NULL if the address is beyond the window.
+ */
+static inline void *dmem_window(const struct dmem *d, uint64_t bus)
 {
-	return d->base + (uint64_t)page * DMEM_PAGE_BYTES;
+	return bus >> DMEM_WINDOW_BITS ? NULL : d->window + bus;
+}
+
+/**
+ * dmem_alloc - takes @nr_pages pages, zeroed, each anywhere in the region
+ *
+ * @pages: filled with their addresses
+ *
+ * Return: 0, or -ENOMEM: none is taken.
+ */
+int dmem_alloc(struct dmem *d, uint32_t nr_pages, void **pages);
+void dmem_free(struct dmem *d, uint32_t nr_pages, void **pages);
+
+/* A stack of pages for one thread, the warmest on top. */
+struct dmem_pool {
+	struct dmem *dmem;
+	void **pages;
+	uint32_t nr_free;
+	uint32_t nr_pages;
+};
+
+/* dmem_pool_create - moves @nr_pages pages into a pool. Return: 0 or -ENOMEM. */
+int dmem_pool_create(struct dmem_pool *p, struct dmem *d, uint32_t nr_pages);
+
+/* dmem_pool_destroy - the reverse; every page has been put back. */
+void dmem_pool_destroy(struct dmem_pool *p);
+
+/* dmem_get - takes a page; there must be one: see nr_free. */
+static inline void *dmem_get(struct dmem_pool *p)
+{
+	return p->pages[--p->nr_free];
+}
+
+static inline void dmem_put(struct dmem_pool *p, void *page)
+{
+	p->pages[p->nr_free++] = page;
 }
 
 #endif

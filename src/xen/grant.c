@@ -25,11 +25,34 @@ void grant_unmap(xengnttab_handle *h, void *addr, uint32_t nr)
 	xengnttab_unmap(h, addr, nr);
 }
 
-int grant_batch_init(struct grant_batch *b, struct dmem *dmem, void *ops, uint32_t max)
+void grant_batch_view(void *mem, uint32_t max, struct gnttab_map_grant_ref **maps,
+		      struct gnttab_unmap_grant_ref **unmaps)
 {
-	struct grant_batch made = { .dmem = dmem, .ops = ops, .max = max };
+	*maps = (struct gnttab_map_grant_ref *)((struct gnttab_copy *)mem + max);
+	*unmaps = (struct gnttab_unmap_grant_ref *)(*maps + max);
+}
 
-	if (dmem->frames) {
+void grant_batch_reset(struct grant_batch *b)
+{
+	/* The compiler must not bring these before what was written down elsewhere. */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	for (uint32_t i = 0; i < b->nr_maps; i++)
+		b->maps[i].status = GRANT_STATUS_NEVER_RAN;
+	for (uint32_t i = 0; i < b->nr_unmaps; i++)
+		b->unmaps[i].status = GRANT_STATUS_NEVER_RAN;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	b->nr_copies = b->nr_maps = b->nr_unmaps = 0;
+}
+
+int grant_batch_init(struct grant_batch *b, struct dmem *dmem, void *mem, uint32_t max)
+{
+	struct grant_batch made = { .dmem = dmem, .max = max };
+
+	made.copies = mem;
+	grant_batch_view(mem, max, &made.maps, &made.unmaps);
+	for (uint32_t i = 0; i < max; i++)
+		made.maps[i].status = made.unmaps[i].status = GRANT_STATUS_NEVER_RAN;
+	if (dmem_has_bus(dmem)) {
 		made.xcall = xencall_open(NULL, XENCALL_OPENFLAG_NON_REENTRANT);
 		if (!made.xcall)
 			return -errno;
@@ -56,27 +79,35 @@ void grant_batch_fini(struct grant_batch *b)
 	free(b->segs);
 }
 
+/* The hypervisor knows our pages by machine frame; without, they are numbered from the start. */
+static uint64_t frame_of(const struct grant_batch *b, const void *page)
+{
+	if (b->xcall)
+		return dmem_bus(b->dmem, page) / DMEM_PAGE_BYTES;
+	return (uint64_t)((const uint8_t *)page - b->dmem->base) / DMEM_PAGE_BYTES;
+}
+
 uint32_t grant_batch_copy_in(struct grant_batch *b, const struct grant_copy *c)
 {
-	struct gnttab_copy *op = &b->ops[b->nr];
+	struct gnttab_copy *op = &b->copies[b->nr_copies];
 
 	op->source.u.ref = c->gref;
 	op->source.domid = (domid_t)c->domid;
 	op->source.offset = c->offset_bytes;
-	op->dest.u.gmfn = b->dmem->frames ? b->dmem->frames[c->page] : c->page;
+	op->dest.u.gmfn = frame_of(b, c->page);
 	op->dest.domid = DOMID_SELF;
 	op->dest.offset = c->offset_bytes;
 	op->len = c->len_bytes;
 	op->flags = GNTCOPY_source_gref;
 	op->status = GRANT_STATUS_NEVER_RAN;
-	return b->nr++;
+	return b->nr_copies++;
 }
 
 uint32_t grant_batch_copy_out(struct grant_batch *b, const struct grant_copy *c)
 {
-	struct gnttab_copy *op = &b->ops[b->nr];
+	struct gnttab_copy *op = &b->copies[b->nr_copies];
 
-	op->source.u.gmfn = b->dmem->frames ? b->dmem->frames[c->page] : c->page;
+	op->source.u.gmfn = frame_of(b, c->page);
 	op->source.domid = DOMID_SELF;
 	op->source.offset = c->offset_bytes;
 	op->dest.u.ref = c->gref;
@@ -85,43 +116,76 @@ uint32_t grant_batch_copy_out(struct grant_batch *b, const struct grant_copy *c)
 	op->len = c->len_bytes;
 	op->flags = GNTCOPY_dest_gref;
 	op->status = GRANT_STATUS_NEVER_RAN;
-	return b->nr++;
+	return b->nr_copies++;
+}
+
+uint32_t grant_batch_map(struct grant_batch *b, uint32_t domid, uint32_t gref, bool read_only)
+{
+	struct gnttab_map_grant_ref *op = &b->maps[b->nr_maps];
+
+	op->host_addr = 0;
+	op->flags = GNTMAP_device_map | (read_only ? GNTMAP_readonly : 0);
+	op->ref = gref;
+	op->dom = (domid_t)domid;
+	op->status = GRANT_STATUS_NEVER_RAN;
+	return b->nr_maps++;
+}
+
+uint32_t grant_batch_unmap(struct grant_batch *b, uint32_t handle, uint64_t bus)
+{
+	struct gnttab_unmap_grant_ref *op = &b->unmaps[b->nr_unmaps];
+
+	op->host_addr = 0;
+	op->dev_bus_addr = bus;
+	op->handle = handle;
+	op->status = GRANT_STATUS_NEVER_RAN;
+	return b->nr_unmaps++;
 }
 
 /*
- * Linux can move a page of the argument array for a moment (compaction does, locked or not), and
- * Xen then stops in the middle with EFAULT. What ran has a status; the rest is taken up again.
+ * hypercall - one grant table operation on an array of @nr, each @size bytes with its status at
+ * @status
+ *
+ * Linux can move a page of the array for a moment (compaction does, locked or not), and Xen then
+ * stops in the middle with EFAULT. What ran has a status; the rest is taken up again.
  */
-static void flush_hypercall(struct grant_batch *b)
+static void hypercall(struct grant_batch *b, unsigned int op, void *array, uint32_t nr, size_t size,
+		      size_t status)
 {
-	uint32_t first = 0;
+	uint8_t *at = array, *end = at + nr * size;
 
+	if (!nr)
+		return;
+	b->nr_ops += nr;
 	for (int i = 0; i < FLUSH_TRIES; i++) {
-		while (first < b->nr && b->ops[first].status != GRANT_STATUS_NEVER_RAN)
-			first++;
-		if (first == b->nr)
+		while (at < end && *(int16_t *)(at + status) != GRANT_STATUS_NEVER_RAN)
+			at += size;
+		if (at == end)
 			return;
 		b->nr_calls++;
-		if (!xencall3(b->xcall, __HYPERVISOR_grant_table_op, GNTTABOP_copy,
-			      (uintptr_t)(b->ops + first), b->nr - first))
+		if (!xencall3(b->xcall, __HYPERVISOR_grant_table_op, op, (uintptr_t)at,
+			      (uint64_t)(end - at) / size))
 			return;
 	}
 }
 
-/* The same operations in the driver's words: our side by address instead of frame number. */
-static void op_to_seg(const struct grant_batch *b, const struct gnttab_copy *op,
-		      xengnttab_grant_copy_segment_t *seg)
+#define HYPERCALL(b, op, array, nr) \
+	hypercall(b, op, array, nr, sizeof(*(array)), offsetof(__typeof__(*(array)), status))
+
+/* The same copies in the driver's words: our side by address instead of frame number. */
+static void copy_to_seg(const struct grant_batch *b, const struct gnttab_copy *op,
+			xengnttab_grant_copy_segment_t *seg)
 {
 	bool in = op->flags & GNTCOPY_source_gref;
 	const struct gnttab_copy_ptr *guest = in ? &op->source : &op->dest;
-	uint32_t page = (uint32_t)(in ? op->dest.u.gmfn : op->source.u.gmfn);
+	uint64_t page = in ? op->dest.u.gmfn : op->source.u.gmfn;
 	union xengnttab_copy_ptr *theirs = in ? &seg->source : &seg->dest;
 	union xengnttab_copy_ptr *ours = in ? &seg->dest : &seg->source;
 
 	theirs->foreign.ref = guest->u.ref;
 	theirs->foreign.offset = guest->offset;
 	theirs->foreign.domid = guest->domid;
-	ours->virt = (uint8_t *)dmem_ptr(b->dmem, page) + guest->offset;
+	ours->virt = b->dmem->base + page * DMEM_PAGE_BYTES + guest->offset;
 	seg->len = op->len;
 	seg->flags = op->flags;
 	seg->status = GRANT_STATUS_NEVER_RAN;
@@ -129,31 +193,48 @@ static void op_to_seg(const struct grant_batch *b, const struct gnttab_copy *op,
 
 static void flush_gntdev(struct grant_batch *b)
 {
-	for (uint32_t i = 0; i < b->nr; i++)
-		op_to_seg(b, &b->ops[i], &b->segs[i]);
+	if (!b->nr_copies)
+		return;
+	for (uint32_t i = 0; i < b->nr_copies; i++)
+		copy_to_seg(b, &b->copies[i], &b->segs[i]);
 	b->nr_calls++;
+	b->nr_ops += b->nr_copies;
 	/* A failure of the call as a whole leaves operations that never ran, and says no more. */
-	xengnttab_grant_copy(b->gnttab, b->nr, b->segs);
-	for (uint32_t i = 0; i < b->nr; i++)
-		b->ops[i].status = b->segs[i].status;
+	xengnttab_grant_copy(b->gnttab, b->nr_copies, b->segs);
+	for (uint32_t i = 0; i < b->nr_copies; i++)
+		b->copies[i].status = b->segs[i].status;
 }
 
 void grant_batch_flush(struct grant_batch *b)
 {
-	if (!b->nr)
-		return;
-	b->nr_ops += b->nr;
-	if (b->xcall)
-		flush_hypercall(b);
-	else
+	if (!b->xcall) {
 		flush_gntdev(b);
+		return;
+	}
+	HYPERCALL(b, GNTTABOP_copy, b->copies, b->nr_copies);
+	HYPERCALL(b, GNTTABOP_map_grant_ref, b->maps, b->nr_maps);
+	HYPERCALL(b, GNTTABOP_unmap_grant_ref, b->unmaps, b->nr_unmaps);
 }
 
-bool grant_batch_ok(const struct grant_batch *b, uint32_t first, uint32_t nr)
+bool grant_batch_copied(const struct grant_batch *b, uint32_t first, uint32_t nr)
 {
 	for (uint32_t i = first; i < first + nr; i++) {
-		if (b->ops[i].status != GNTST_okay)
+		if (b->copies[i].status != GNTST_okay)
 			return false;
 	}
 	return true;
+}
+
+bool grant_batch_mapped(const struct grant_batch *b, uint32_t i, uint32_t *handle, uint64_t *bus)
+{
+	if (b->maps[i].status != GNTST_okay)
+		return false;
+	*handle = b->maps[i].handle;
+	*bus = b->maps[i].dev_bus_addr;
+	return true;
+}
+
+bool grant_batch_unmapped(const struct grant_batch *b, uint32_t i)
+{
+	return b->unmaps[i].status == GNTST_okay;
 }

@@ -2,13 +2,13 @@
 /*
  * grant - what a backend does with a guest's grants: maps rings, and copies data in batches.
  *
- * A reactor's batch takes the copies of one stage, for all its queues and requests, and hands them
- * to the hypervisor in one call. Each operation has a status of its own: a guest whose grant is bad
+ * A reactor's batch takes the operations of one stage, for all its queues and requests, and hands them
+ * to the hypervisor in one call a kind (copies, maps, unmaps). Each operation has a status of its own: a guest whose grant is bad
  * spoils that operation and no other. Only the bytes named are touched.
  *
  * The arguments of the hypercall lie in memory of the caller's, into which Xen itself writes the
- * statuses, so that they can outlive the process. Where our pages have no frame numbers (see
- * dmem.h) the same batch goes through the gntdev driver instead.
+ * statuses, so that they can outlive the process. Where our pages have no bus addresses (see
+ * dmem.h) copies go through the gntdev driver instead, and there are no maps.
  *
  * Thread: a batch belongs to its reactor; mapping is for the control thread.
  */
@@ -38,74 +38,102 @@ void grant_unmap(xengnttab_handle *h, void *addr, uint32_t nr);
 #define GRANT_STATUS_NEVER_RAN 0x7fff
 
 struct grant_batch {
-	/* One of the two, by whether @dmem has frame numbers. */
+	/* One of the two, by whether @dmem has bus addresses. */
 	xencall_handle *xcall;
 	xengnttab_handle *gnttab;
 
-	struct dmem *dmem;		      /* our side of every copy */
-	struct gnttab_copy *ops;	      /* max entries, the caller's memory */
-	xengnttab_grant_copy_segment_t *segs; /* max entries, for gntdev; else NULL */
-	uint32_t nr;			      /* operations in the batch */
-	uint32_t max;
+	struct dmem *dmem; /* our side of every copy */
+	uint32_t max; /* of each kind */
+
+	/* The arguments of the hypercalls: the caller's memory. */
+	struct gnttab_copy *copies;
+	struct gnttab_map_grant_ref *maps;
+	struct gnttab_unmap_grant_ref *unmaps;
+	uint32_t nr_copies, nr_maps, nr_unmaps;
+
+	xengnttab_grant_copy_segment_t *segs; /* copies in gntdev's words; else NULL */
+
 	uint64_t nr_calls; /* hypercalls, or ioctls for gntdev, since the start */
-	uint64_t nr_ops;   /* operations since the start */
+	uint64_t nr_ops; /* operations since the start */
 };
 
-/* grant_batch_bytes - memory that a batch of @max operations wants from its caller. */
+/* grant_batch_bytes - memory that a batch of @max operations of each kind wants from its caller. */
 static inline size_t grant_batch_bytes(uint32_t max)
 {
-	return max * sizeof(struct gnttab_copy);
+	return max * (sizeof(struct gnttab_copy) + sizeof(struct gnttab_map_grant_ref) +
+		      sizeof(struct gnttab_unmap_grant_ref));
 }
 
 /**
  * grant_batch_init - an empty batch
  *
- * @ops: grant_batch_bytes(@max) bytes, page-aligned and locked in memory; they and @dmem stay the
+ * @mem: grant_batch_bytes(@max) bytes, page-aligned and locked in memory; they and @dmem stay the
  *       caller's and must outlive the batch
  *
  * Thread: control.
  * Return: 0 or -errno.
  */
-int grant_batch_init(struct grant_batch *b, struct dmem *dmem, void *ops, uint32_t max);
+int grant_batch_init(struct grant_batch *b, struct dmem *dmem, void *mem, uint32_t max);
 void grant_batch_fini(struct grant_batch *b);
 
-/* grant_batch_room - operations that can still be added. */
+/* grant_batch_room - operations that can still be added, of whatever kind. */
 static inline uint32_t grant_batch_room(const struct grant_batch *b)
 {
-	return b->max - b->nr;
+	uint32_t most = b->nr_copies > b->nr_maps ? b->nr_copies : b->nr_maps;
+
+	return b->max - (most > b->nr_unmaps ? most : b->nr_unmaps);
 }
 
 /* One copy within one page on both sides. */
 struct grant_copy {
 	uint32_t domid;
-	uint32_t gref;	       /* the guest's page */
-	uint32_t page;	       /* ours, a page number of the batch's dmem */
+	uint32_t gref; /* the guest's page */
+	void *page; /* ours, of the batch's dmem */
 	uint16_t offset_bytes; /* the same in both pages */
 	uint16_t len_bytes;
 };
 
-/**
- * grant_batch_copy_in, grant_batch_copy_out - adds a copy from, or to, the guest's page
- *
- * There must be room. Return: the operation's place in the batch, for grant_batch_ok().
+/*
+ * Each adds an operation to the batch; there must be room. Return: its place among those of its
+ * kind, to ask for its result.
  */
+
+/* grant_batch_copy_in, grant_batch_copy_out - from, and to, the guest's page */
 uint32_t grant_batch_copy_in(struct grant_batch *b, const struct grant_copy *c);
 uint32_t grant_batch_copy_out(struct grant_batch *b, const struct grant_copy *c);
 
+/* grant_batch_map - for devices alone; @read_only: they may only read it */
+uint32_t grant_batch_map(struct grant_batch *b, uint32_t domid, uint32_t gref, bool read_only);
+
+/* grant_batch_unmap - by what grant_batch_mapped() said */
+uint32_t grant_batch_unmap(struct grant_batch *b, uint32_t handle, uint64_t bus);
+
 /**
- * grant_batch_flush - carries out what was added, in one hypercall
+ * grant_batch_flush - carries out what was added, in one hypercall for each kind that there is
  *
- * Nothing to do is no hypercall. Afterwards grant_batch_ok() answers for each operation, until
- * grant_batch_reset().
+ * Nothing to do is no hypercall. The results stand until grant_batch_reset().
  */
 void grant_batch_flush(struct grant_batch *b);
 
-/* grant_batch_ok - true if operations @first to @first + @nr - 1 were all done. */
-bool grant_batch_ok(const struct grant_batch *b, uint32_t first, uint32_t nr);
+/* grant_batch_copied - true if copies @first to @first + @nr - 1 were all done. */
+bool grant_batch_copied(const struct grant_batch *b, uint32_t first, uint32_t nr);
 
-static inline void grant_batch_reset(struct grant_batch *b)
-{
-	b->nr = 0;
-}
+/* grant_batch_mapped - true, and its handle and bus address, if map @i was done. */
+bool grant_batch_mapped(const struct grant_batch *b, uint32_t i, uint32_t *handle, uint64_t *bus);
+
+/* grant_batch_unmapped - true if unmap @i was done. */
+bool grant_batch_unmapped(const struct grant_batch *b, uint32_t i);
+
+/**
+ * grant_batch_reset - empties the batch
+ *
+ * What has to be known of its maps and unmaps has been written down elsewhere by now: after a kill
+ * that place counts, and before this the batch.
+ */
+void grant_batch_reset(struct grant_batch *b);
+
+/* grant_batch_view - the arrays in the memory of a batch of @max operations. */
+void grant_batch_view(void *mem, uint32_t max, struct gnttab_map_grant_ref **maps,
+		      struct gnttab_unmap_grant_ref **unmaps);
 
 #endif

@@ -19,7 +19,7 @@
 struct store {
 	struct xs_handle *xs;
 	uint32_t domid; /* our own */
-	char *root;	/* our own directory, "/local/domain/0" */
+	char *root; /* our own directory, "/local/domain/0" */
 };
 
 #define STORE_PATH_MAX 256

@@ -37,8 +37,8 @@ dom0() {
 		guest_start g1 load
 		check "turn $turn: it is busy" wait_for 60 moved $((8192 * turn))
 		check "turn $turn: xl destroys it" xl destroy g1
-		check "turn $turn: no zombie" wait_for 20 only_dom0
-		check "turn $turn: no grant is mapped" wait_for 10 not grants_in_use
+		# A page that is still mapped would keep it as one.
+		check "turn $turn: no zombie, so no page of it is mapped" wait_for 20 only_dom0
 		check "turn $turn: no port is bound" not ports_to_guests
 	done
 	check "the daemon goes on" kill -0 "$daemon_pid"

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "leftover.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "grant.h"
+#include "io.h"
+#include "log.h"
+#include "record.h"
+
+#define MAX_RECORDS 4096u
+
+struct found {
+	struct record record;
+	enum record_kind kind;
+	uint32_t nr;
+};
+
+struct leftover {
+	struct found *found;
+	uint32_t nr_found;
+	const struct found
+		*batch; /* whose unmaps are ours to write; NULL: nothing was ever mapped */
+	uint32_t nr_unmaps; /* of this round, in the batch's array */
+};
+
+static size_t wanted_bytes(enum record_kind kind, uint32_t nr)
+{
+	switch (kind) {
+	case RECORD_PINS:
+		return dmem_pins_bytes(nr);
+	case RECORD_BATCH:
+		return grant_batch_bytes(nr);
+	case RECORD_IOS:
+		return nr * sizeof(struct io_record);
+	}
+	return SIZE_MAX;
+}
+
+/* A file that is no record of ours stays where it is: somebody may want to look at it. */
+static int open_all(struct leftover *l, const char *state_dir)
+{
+	DIR *dir = opendir(state_dir);
+	struct dirent *entry;
+
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir)) && l->nr_found < MAX_RECORDS) {
+		struct found *f = &l->found[l->nr_found];
+
+		if (record_open(&f->record, state_dir, entry->d_name, &f->kind, &f->nr))
+			continue;
+		if (f->record.bytes < wanted_bytes(f->kind, f->nr)) {
+			log_warning("%s is cut short: it is left as it is", f->record.path);
+			record_close(&f->record);
+			continue;
+		}
+		if (f->kind == RECORD_BATCH)
+			l->batch = f;
+		l->nr_found++;
+	}
+	closedir(dir);
+	return 0;
+}
+
+/* Where a map may stand: calls @fn for each that does. */
+typedef void (*map_fn)(struct leftover *l, uint32_t handle, uint64_t bus);
+
+static void for_each_map(struct leftover *l, map_fn fn)
+{
+	struct gnttab_map_grant_ref *maps;
+	struct gnttab_unmap_grant_ref *unmaps;
+
+	for (uint32_t i = 0; i < l->nr_found; i++) {
+		struct found *f = &l->found[i];
+		const struct io_record *ios = f->record.mem;
+
+		if (f->kind == RECORD_BATCH) {
+			grant_batch_view(f->record.mem, f->nr, &maps, &unmaps);
+			for (uint32_t j = 0; j < f->nr; j++) {
+				if (maps[j].status == GNTST_okay)
+					fn(l, maps[j].handle, maps[j].dev_bus_addr);
+			}
+		}
+		for (uint32_t j = 0; f->kind == RECORD_IOS && j < f->nr; j++) {
+			for (uint32_t k = 0; k < REQUEST_MAX_SEGMENTS; k++) {
+				if (ios[j].maps[k].mapped)
+					fn(l, ios[j].maps[k].handle, ios[j].maps[k].bus);
+			}
+		}
+	}
+}
+
+/* Takes a map that was undone out of wherever it stands. */
+static void forget_map(struct leftover *l, uint32_t handle)
+{
+	struct gnttab_map_grant_ref *maps;
+	struct gnttab_unmap_grant_ref *unmaps;
+
+	for (uint32_t i = 0; i < l->nr_found; i++) {
+		struct found *f = &l->found[i];
+		struct io_record *ios = f->record.mem;
+
+		if (f->kind == RECORD_BATCH) {
+			grant_batch_view(f->record.mem, f->nr, &maps, &unmaps);
+			for (uint32_t j = 0; j < f->nr; j++) {
+				if (maps[j].status == GNTST_okay && maps[j].handle == handle)
+					maps[j].status = GRANT_STATUS_NEVER_RAN;
+			}
+		}
+		for (uint32_t j = 0; f->kind == RECORD_IOS && j < f->nr; j++) {
+			for (uint32_t k = 0; k < REQUEST_MAX_SEGMENTS; k++) {
+				struct io_map *map = &ios[j].maps[k];
+
+				if (map->mapped && map->handle == handle)
+					map->mapped = false;
+			}
+		}
+	}
+}
+
+/* All unmaps that were carried out are forgotten as maps; then, and not before, as unmaps. */
+static void settle(struct leftover *l)
+{
+	struct gnttab_map_grant_ref *maps;
+	struct gnttab_unmap_grant_ref *unmaps;
+
+	for (int pass = 0; pass < 2; pass++) {
+		for (uint32_t i = 0; i < l->nr_found; i++) {
+			struct found *f = &l->found[i];
+
+			if (f->kind != RECORD_BATCH)
+				continue;
+			grant_batch_view(f->record.mem, f->nr, &maps, &unmaps);
+			for (uint32_t j = 0; j < f->nr; j++) {
+				if (pass)
+					unmaps[j].status = GRANT_STATUS_NEVER_RAN;
+				else if (unmaps[j].status == GNTST_okay)
+					forget_map(l, unmaps[j].handle);
+			}
+		}
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	}
+}
+
+/* Filled by add_unmap(). */
+static void add_unmap(struct leftover *l, uint32_t handle, uint64_t bus)
+{
+	struct gnttab_map_grant_ref *maps;
+	struct gnttab_unmap_grant_ref *unmaps;
+
+	grant_batch_view(l->batch->record.mem, l->batch->nr, &maps, &unmaps);
+	/* One map may stand in the batch and in an io. */
+	for (uint32_t i = 0; i < l->nr_unmaps; i++) {
+		if (unmaps[i].handle == handle)
+			return;
+	}
+	if (l->nr_unmaps == l->batch->nr)
+		return; /* in the next round */
+	unmaps[l->nr_unmaps] = (struct gnttab_unmap_grant_ref){
+		.dev_bus_addr = bus,
+		.handle = handle,
+		.status = GRANT_STATUS_NEVER_RAN,
+	};
+	l->nr_unmaps++;
+}
+
+/* A round of as many as the array holds. Return: how many, or -errno. */
+static int unmap_round(struct leftover *l, xencall_handle *xcall)
+{
+	struct gnttab_map_grant_ref *maps;
+	struct gnttab_unmap_grant_ref *unmaps;
+
+	settle(l);
+	l->nr_unmaps = 0;
+	for_each_map(l, add_unmap);
+	if (!l->nr_unmaps)
+		return 0;
+	grant_batch_view(l->batch->record.mem, l->batch->nr, &maps, &unmaps);
+	if (xencall3(xcall, __HYPERVISOR_grant_table_op, GNTTABOP_unmap_grant_ref,
+		     (uintptr_t)unmaps, l->nr_unmaps) < 0)
+		return -errno;
+	for (uint32_t i = 0; i < l->nr_unmaps; i++) {
+		if (unmaps[i].status != GNTST_okay)
+			return -EIO;
+	}
+	return (int)l->nr_unmaps;
+}
+
+static int unmap_all(struct leftover *l, struct error *e)
+{
+	xencall_handle *xcall;
+	uint32_t total = 0;
+	int nr;
+
+	if (!l->batch)
+		return 0;
+	xcall = xencall_open(NULL, 0);
+	if (!xcall)
+		return error_set(e, errno, "cannot unmap what was left: %s", strerror(errno));
+	while ((nr = unmap_round(l, xcall)) > 0)
+		total += (uint32_t)nr;
+	settle(l);
+	xencall_close(xcall);
+	if (nr < 0)
+		return error_set(e, -nr, "cannot unmap a guest's pages that were left mapped: %s",
+				 strerror(-nr));
+	if (total)
+		log_warning("a predecessor was killed: unmapped %u pages of guests", total);
+	return 0;
+}
+
+static int unpin_all(struct leftover *l, struct error *e)
+{
+	for (uint32_t i = 0; i < l->nr_found; i++) {
+		struct found *f = &l->found[i];
+		int nr;
+
+		if (f->kind != RECORD_PINS)
+			continue;
+		nr = dmem_recover(f->record.mem, f->nr);
+		if (nr < 0)
+			return error_set(e, -nr, "cannot let go of pinned memory: %s",
+					 strerror(-nr));
+		if (nr)
+			log_warning("a predecessor was killed: let go of %d pages of its memory",
+				    nr);
+	}
+	return 0;
+}
+
+int leftover_release(const char *state_dir, struct error *e)
+{
+	struct leftover l = { .found = calloc(MAX_RECORDS, sizeof(*l.found)) };
+	int err;
+
+	if (!l.found)
+		return -ENOMEM;
+	err = open_all(&l, state_dir);
+	if (err)
+		error_set(e, -err, "cannot look into %s: %s", state_dir, strerror(-err));
+	if (!err)
+		err = unmap_all(&l, e);
+	if (!err)
+		err = unpin_all(&l, e);
+	for (uint32_t i = 0; i < l.nr_found; i++) {
+		if (err)
+			record_close(&l.found[i].record);
+		else
+			record_destroy(&l.found[i].record);
+	}
+	free(l.found);
+	return err;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * leftover - what a daemon that was killed left mapped, and its successor lets go of.
+ *
+ * Maps for devices belong to the domain: they outlive the process, so that a controller that goes on
+ * writes to nobody else's memory, and they keep a dead guest as a zombie. Where they are stands in
+ * the records (record.h): Xen wrote handle and status there itself.
+ *
+ *   mapped = maps of the batch that were carried out, and maps of ios
+ *            less the unmaps of the batch that were carried out
+ *
+ * That holds at each instant: a map enters an io before it leaves the batch, and leaves the io
+ * before its unmap leaves the batch. A handle is unmapped once, as others use it again; so the
+ * unmaps of recovery are written into the same array, and recovery can itself be killed.
+ *
+ * Thread: control, before anything is served and while the lock on the state directory is held.
+ */
+#ifndef XENBLKD_LEFTOVER_H
+#define XENBLKD_LEFTOVER_H
+
+#include "error.h"
+
+/**
+ * leftover_release - stops what devices a predecessor had running, then unmaps what it had mapped
+ *
+ * Return: 0; or -errno and *@e: nothing more may be mapped or unmapped then, and nothing was lost.
+ */
+int leftover_release(const char *state_dir, struct error *e);
+
+#endif
