@@ -50,7 +50,7 @@ int ctrl_admin(struct ctrl *c, struct nvme_sqe *sqe, uint32_t timeout_ms, uint32
 	pci_write32(&c->pci, ctrl_doorbell(c, 0, false), c->admin_tail);
 
 	while (!admin_reap(c, sqe->cid, &cqe)) {
-		if (ctrl_is_gone(c))
+		if (pci_is_gone(&c->pci))
 			return -ENODEV;
 		if (clock_ns() > deadline_ns)
 			return -ETIMEDOUT;

@@ -42,13 +42,13 @@ static int csts_wait(struct ctrl *c, uint32_t mask, uint32_t want, uint32_t time
 
 int ctrl_halt(struct ctrl *c)
 {
-	uint32_t cc = pci_read32(&c->pci, NVME_CC);
+	uint32_t cc;
 	int err;
 
-	if (cc == NVME_ABSENT) {
-		pci_stop_dma(&c->pci);
+	/* Where it was, something else may be by now. */
+	if (pci_is_gone(&c->pci))
 		return -ENODEV;
-	}
+	cc = pci_read32(&c->pci, NVME_CC);
 	pci_write32(&c->pci, NVME_CC, cc & ~(NVME_CC_EN | NVME_CC_SHN_MASK));
 	err = csts_wait(c, NVME_CSTS_RDY, 0, c->ready_ms);
 	/* In any case: with that, what it does has no effect on memory. */
@@ -59,10 +59,11 @@ int ctrl_halt(struct ctrl *c)
 /* Lets it write down what it has in volatile memory. */
 static void ctrl_shutdown(struct ctrl *c)
 {
-	uint32_t cc = pci_read32(&c->pci, NVME_CC);
+	uint32_t cc;
 
-	if (cc == NVME_ABSENT)
+	if (pci_is_gone(&c->pci))
 		return;
+	cc = pci_read32(&c->pci, NVME_CC);
 	pci_write32(&c->pci, NVME_CC, (cc & ~NVME_CC_SHN_MASK) | NVME_CC_SHN_NORMAL);
 	if (csts_wait(c, NVME_CSTS_SHST_MASK, NVME_CSTS_SHST_DONE, c->id.shutdown_ms))
 		log_warning("nvme:%s: did not end its shutdown in %u ms", c->pci.bdf,
@@ -101,7 +102,7 @@ int ctrl_enable(struct ctrl *c, struct error *e)
 	c->admin_phase = true;
 	err = pci_start_dma(&c->pci);
 	if (err)
-		return error_set(e, -err, "nvme:%s: cannot allow DMA", c->pci.bdf);
+		return error_set(e, -err, "cannot be allowed DMA");
 	pci_write32(&c->pci, NVME_AQA, (CTRL_ADMIN_DEPTH - 1) | (CTRL_ADMIN_DEPTH - 1) << 16);
 	pci_write64(&c->pci, NVME_ASQ, dmem_bus(c->dmem, c->pages[CTRL_ADMIN_SQ]));
 	pci_write64(&c->pci, NVME_ACQ, dmem_bus(c->dmem, c->pages[CTRL_ADMIN_CQ]));
@@ -109,12 +110,10 @@ int ctrl_enable(struct ctrl *c, struct error *e)
 	pci_write32(&c->pci, NVME_CC, NVME_CC_IOSQES | NVME_CC_IOCQES | NVME_CC_EN);
 	err = csts_wait(c, NVME_CSTS_RDY, NVME_CSTS_RDY, c->ready_ms);
 	if (err)
-		return error_set(e, -err, "nvme:%s does not start: %s", c->pci.bdf,
-				 ready_words(err));
+		return error_set(e, -err, "does not start: %s", ready_words(err));
 	err = ctrl_set_queues(c, queues_wanted(c));
 	if (err)
-		return error_set(e, -err, "nvme:%s gives no I/O queues: %s", c->pci.bdf,
-				 strerror(-err));
+		return error_set(e, -err, "gives no I/O queues: %s", strerror(-err));
 	return 0;
 }
 
@@ -162,6 +161,7 @@ static int learn(struct ctrl *c, struct error *e)
 
 static int ctrl_start(struct ctrl *c, struct error *e)
 {
+	struct error why = { "" };
 	int err = read_capabilities(c, e);
 
 	if (err)
@@ -170,8 +170,10 @@ static int ctrl_start(struct ctrl *c, struct error *e)
 	if (err)
 		return error_set(e, -err, "nvme:%s does not stop: %s", c->pci.bdf,
 				 ready_words(err));
-	err = ctrl_enable(c, e);
-	if (!err)
+	err = ctrl_enable(c, &why);
+	if (err)
+		error_set(e, -err, "nvme:%s %s", c->pci.bdf, why.text);
+	else
 		err = learn(c, e);
 	if (!err) {
 		err = keeper_start(c, &c->keeper);

@@ -107,7 +107,7 @@ int ctrl_stop_leftovers(struct error *e);
 /**
  * ctrl_enable - starts a controller that is halted, up to where queue pairs can be made
  *
- * Return: 0, or -errno and *@e.
+ * Return: 0, or -errno and *@e: what follows its name in a sentence.
  */
 int ctrl_enable(struct ctrl *c, struct error *e);
 
@@ -138,11 +138,6 @@ int ctrl_delete_queues(struct ctrl *c, uint16_t qid);
 
 /* ctrl_abort - asks for an end of a command; what becomes of it, its own completion says. */
 int ctrl_abort(struct ctrl *c, uint16_t qid, uint16_t cid, uint32_t timeout_ms);
-
-static inline bool ctrl_is_gone(const struct ctrl *c)
-{
-	return pci_read32(&c->pci, NVME_CSTS) == NVME_ABSENT;
-}
 
 /* ctrl_doorbell - where the doorbell of a queue is (NVMe 1.4, 3.1.24). */
 static inline size_t ctrl_doorbell(const struct ctrl *c, uint32_t qid, bool completion)

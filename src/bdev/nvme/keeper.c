@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "ctrl.h"
 #include "qpair.h"
 
@@ -50,7 +51,7 @@ static void declare_dead(struct ctrl *c, int err, const char *why)
 {
 	ctrl_halt(c);
 	c->dead = err;
-	log_error("nvme:%s: %s: its disks fail from now on", c->pci.bdf, why);
+	log_error("nvme:%s %s: its disks fail from now on", c->pci.bdf, why);
 }
 
 static bool reset_allowed(struct keeper *k)
@@ -70,7 +71,7 @@ static int restart(struct ctrl *c, struct error *e)
 	int err = ctrl_halt(c);
 
 	if (err)
-		return error_set(e, -err, "it does not stop");
+		return error_set(e, -err, "does not stop");
 	qpair_free_stuck(c);
 	err = ctrl_enable(c, e);
 	list_for_each (qp, &c->qpairs, link) {
@@ -87,34 +88,37 @@ static int restart(struct ctrl *c, struct error *e)
 static void reset(struct keeper *k, const char *why)
 {
 	struct ctrl *c = k->ctrl;
-	struct error e = { "it does not take its queues back" };
+	struct error e = { "does not take its queues back" };
 	int err;
 
 	if (!reset_allowed(k)) {
-		declare_dead(c, -EIO, "it has been reset too often");
+		declare_dead(c, -EIO, "has been reset too often");
 		return;
 	}
-	log_warning("nvme:%s: %s: it is reset", c->pci.bdf, why);
+	log_warning("nvme:%s %s: it is reset", c->pci.bdf, why);
 	err = restart(c, &e);
 	if (err)
 		declare_dead(c, err == -ENODEV ? err : -EIO, e.text);
 	else
-		log_info("nvme:%s: is back; what was in flight is sent again", c->pci.bdf);
+		log_info("nvme:%s is back; what was in flight is sent again", c->pci.bdf);
 }
 
 /* Why it has to be reset; NULL if it has not. With all locks held. */
 static const char *trouble(struct ctrl *c)
 {
+	uint32_t csts = pci_read32(&c->pci, NVME_CSTS);
 	uint64_t now_ms = coarse_ms();
 	struct qpair *qp;
 
-	if (pci_read32(&c->pci, NVME_CSTS) & NVME_CSTS_CFS)
-		return "it reports a fatal status";
+	if (csts & NVME_CSTS_CFS)
+		return "reports a fatal status";
+	if (!(csts & NVME_CSTS_RDY))
+		return "is not ready any more";
 	list_for_each (qp, &c->qpairs, link) {
 		if (qp->lied)
-			return "it answers what it was not asked";
+			return "answers what it was not asked";
 		if (qpair_overdue(qp, now_ms, true))
-			return "a command does not end";
+			return "does not end a command";
 	}
 	return NULL;
 }
@@ -153,14 +157,15 @@ static void abort_overdue(struct keeper *k)
 		unlock_all(c);
 		if (!found)
 			return;
-		log_warning(
-			"nvme:%s: command 0x%04x of queue %u has not ended in %u s: it is aborted",
-			c->pci.bdf, cid, qid, c->timeout_ms / 1000);
+		if (log_allowed(&c->log_limit, clock_ns()))
+			log_warning("nvme:%s: command 0x%04x of queue %u has not ended in %u s: it "
+				    "is aborted",
+				    c->pci.bdf, cid, qid, c->timeout_ms / 1000);
 		err = ctrl_abort(c, qid, cid, ABORT_ADMIN_MS);
 		if (err != -ETIMEDOUT && err != -ENODEV)
 			continue;
 		lock_all(c);
-		reset(k, "it does not answer");
+		reset(k, "does not answer");
 		unlock_all(c);
 		return;
 	}
@@ -175,8 +180,8 @@ static void look(struct keeper *k)
 	if (c->dead)
 		goto out;
 	lock_all(c);
-	if (ctrl_is_gone(c)) {
-		declare_dead(c, -ENODEV, "it is not there any more");
+	if (pci_is_gone(&c->pci)) {
+		declare_dead(c, -ENODEV, "is not there any more");
 		unlock_all(c);
 		goto out;
 	}

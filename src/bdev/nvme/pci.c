@@ -287,6 +287,18 @@ int pci_start_dma(struct pci_device *d)
 					 COMMAND_NO_INTX));
 }
 
+bool pci_is_gone(const struct pci_device *d)
+{
+	uint16_t vendor = 0;
+
+	/*
+	 * Its registers then read as all ones, or as what the bus makes of it; when the kernel has
+	 * noticed, its config space cannot be read at all.
+	 */
+	return pread(d->config_fd, &vendor, 2, 0) != 2 || vendor == UINT16_MAX ||
+	       pci_read32(d, NVME_CSTS) == NVME_ABSENT;
+}
+
 static void unmap_bar(struct pci_device *d)
 {
 	guard_del((void *)d->bar);

@@ -53,6 +53,9 @@ int pci_start_dma(struct pci_device *d);
 /* pci_stop_dma - whatever the controller is at, nothing of it reaches memory any more. */
 void pci_stop_dma(struct pci_device *d);
 
+/* pci_is_gone - true if the device was pulled out; asks the kernel, so not for each request. */
+bool pci_is_gone(const struct pci_device *d);
+
 /* pci_leave - as pci_give_back(), but the kernel does not get it. */
 void pci_leave(struct pci_device *d);
 

@@ -272,6 +272,8 @@ static void send_rested(struct qpair *qp)
 /* What is not for each turn. */
 static void look(struct qpair *qp)
 {
+	uint32_t csts;
+
 	if (qp->now_ms - qp->looked_ms < LOOK_MS)
 		return;
 	qp->looked_ms = qp->now_ms;
@@ -279,9 +281,10 @@ static void look(struct qpair *qp)
 	if (qp->now_ms - qp->asked_ms < ALIVE_MS)
 		return;
 	qp->asked_ms = qp->now_ms;
-	if (qp->lied || qpair_overdue(qp, qp->now_ms, false) ||
-	    qpair_overdue(qp, qp->now_ms, true) ||
-	    (pci_read32(&qp->ctrl->pci, NVME_CSTS) & NVME_CSTS_CFS))
+	csts = pci_read32(&qp->ctrl->pci, NVME_CSTS);
+	/* Ready, and no fatal status; one that is gone reads as all ones. */
+	if ((csts & (NVME_CSTS_RDY | NVME_CSTS_CFS)) != NVME_CSTS_RDY || qp->lied ||
+	    qpair_overdue(qp, qp->now_ms, false) || qpair_overdue(qp, qp->now_ms, true))
 		keeper_call(qp->ctrl->keeper);
 }
 

@@ -215,6 +215,8 @@ static inline void fake_ctrl(struct fake *f)
 	c->pci.bar = f->bar;
 	c->pci.bar_bytes = sizeof(f->bar);
 	c->pci.config_fd = memfd_create("config", MFD_CLOEXEC);
+	if (ftruncate(c->pci.config_fd, 64))
+		abort();
 	snprintf(c->pci.bdf, sizeof(c->pci.bdf), "fake");
 	list_init(&c->disks);
 	list_init(&c->qpairs);

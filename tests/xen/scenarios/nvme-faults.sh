@@ -62,7 +62,7 @@ dom0() {
 	host monitor block_set_io_throttle slow 1000 0 0 0 0 0
 	guest_start g1 read_many xvdb
 	check "a command that does not end is aborted" wait_for 100 daemon_says "nvme:$slow: command .* has not ended in 30 s"
-	check "that being of no use, the controller is reset" wait_for 30 daemon_says "nvme:$slow: is back"
+	check "that being of no use, the controller is reset" wait_for 30 daemon_says "nvme:$slow is back"
 	host monitor block_set_io_throttle slow 0 0 0 0 0 0
 	check "all succeeds in the end" guest_join g1 200
 	grep "nvme:$slow" $daemon_log >/tmp/slow.log
@@ -72,7 +72,7 @@ dom0() {
 	sleep 2
 	host monitor device_del pulledctrl
 	check "a drive that is pulled out: the guest sees errors" guest_join g1 60
-	check "the log says it" daemon_says "nvme:$pulled: it is not there any more"
+	check "the log says it" daemon_says "nvme:$pulled is not there any more"
 	check "the other disks go on" guest_run g1 read_at xvda 1
 	check "so does the slow one" guest_run g1 read_at xvdb 1
 	check "the guest can be destroyed" guest_destroy g1
