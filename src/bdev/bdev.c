@@ -7,7 +7,7 @@
 
 #include "kinds.h"
 
-static const struct bdev_ops *const kinds[] = { &file_ops, &null_ops };
+static const struct bdev_ops *const kinds[] = { &file_ops, &null_ops, &nvme_ops };
 
 #define NR_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 

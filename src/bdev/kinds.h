@@ -9,5 +9,6 @@ struct bdev_ops;
 
 extern const struct bdev_ops file_ops;
 extern const struct bdev_ops null_ops;
+extern const struct bdev_ops nvme_ops;
 
 #endif

@@ -158,6 +158,14 @@ nvme_of() {
 	return 1
 }
 
+# nvme_bdf DRIVE - its PCI address, while the kernel has it
+nvme_bdf() {
+	local device
+	device=$(nvme_of "$1") || return
+	device=${device#/dev/}
+	basename "$(readlink "/sys/class/nvme/${device%n1}/device")"
+}
+
 # disk VDEV TARGET [ACCESS] - a line of xl's disk configuration, for our backend
 disk() {
 	echo "format=raw,vdev=$1,access=${3:-rw},backendtype=phy,script=block-xenblkd,target=$2"

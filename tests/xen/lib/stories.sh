@@ -52,6 +52,10 @@ remember() {
 	echo "$2" >"$run/$1.sum"
 }
 
+remembered() {
+	cat "$run/$1.sum"
+}
+
 # filled_image DRIVE - what debugfs finds in the image is what the guest wrote
 filled_image() {
 	is "$(debugfs -R 'cat /random' "$(image "$1")" 2>/dev/null | sha256sum | cut -d' ' -f1)" \

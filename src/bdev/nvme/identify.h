@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * identify - what a controller says of itself and of a namespace, checked.
+ *
+ * The data comes from a device and is believed as far as it makes sense.
+ *
+ * Thread: any; pure.
+ */
+#ifndef XENBLKD_NVME_IDENTIFY_H
+#define XENBLKD_NVME_IDENTIFY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "nvme.h"
+
+/* NVMe 1.4, 5.15.2.2 */
+struct identify_ctrl {
+	char serial[21], model[41], firmware[9]; /* printable, without blanks around them */
+	uint32_t nr_namespaces; /* the greatest id of one */
+	uint32_t max_transfer_bytes; /* of one command; UINT32_MAX: no limit */
+	bool volatile_cache; /* what was written is durable after a flush only */
+	uint16_t commands; /* ONCS: optional commands */
+	bool sgl;
+	uint32_t shutdown_ms; /* how long a shutdown may take */
+};
+
+/**
+ * identify_ctrl_parse - of NVME_IDENTIFY_BYTES bytes
+ *
+ * @page_min_bytes: what MDTS counts in: the controller's least page size
+ *
+ * Return: 0; or -EOPNOTSUPP and *@e.
+ */
+int identify_ctrl_parse(const uint8_t *raw, uint32_t page_min_bytes, struct identify_ctrl *out,
+			struct error *e);
+
+/* NVMe 1.4, 5.15.2.1 */
+struct identify_ns {
+	uint64_t size_bytes;
+	uint32_t block_bytes; /* 512 to 4096 */
+	uint32_t preferred_bytes; /* a power of two, at least block_bytes */
+};
+
+/**
+ * identify_ns_parse - of NVME_IDENTIFY_BYTES bytes
+ *
+ * Return: 0; or -errno and *@e: -ENODEV if there is no such namespace, -EOPNOTSUPP if its format is
+ * none of ours.
+ */
+int identify_ns_parse(const uint8_t *raw, uint32_t nsid, struct identify_ns *out, struct error *e);
+
+#endif
