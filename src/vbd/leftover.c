@@ -284,6 +284,10 @@ int leftover_release(const char *state_dir, struct error *e)
 
 	if (!l.found)
 		return -ENOMEM;
+	/* First of all: what is unmapped can be given to somebody else. */
+	err = bdev_stop_leftovers(e);
+	if (err)
+		goto free;
 	err = open_all(&l, state_dir);
 	if (err)
 		error_set(e, -err, "cannot look into %s: %s", state_dir, strerror(-err));
@@ -297,6 +301,7 @@ int leftover_release(const char *state_dir, struct error *e)
 		else
 			put_away(&l.found[i]);
 	}
+free:
 	free(l.found);
 	return err;
 }

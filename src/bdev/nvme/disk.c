@@ -128,4 +128,5 @@ const struct bdev_ops nvme_ops = {
 	.channel_destroy = disk_channel_destroy,
 	.submit = disk_submit,
 	.poll = disk_poll,
+	.stop_leftovers = ctrl_stop_leftovers,
 };
