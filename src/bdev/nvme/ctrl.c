@@ -191,6 +191,7 @@ static int ctrl_open(const char *bdf, struct dmem *dmem, struct ctrl **out, stru
 	if (!c)
 		return error_set(e, ENOMEM, "nvme:%s found no memory", bdf);
 	c->dmem = dmem;
+	c->timeout_ms = CTRL_TIMEOUT_MS;
 	list_init(&c->disks);
 	list_init(&c->qpairs);
 	list_init(&c->stuck);

@@ -32,6 +32,9 @@
 /* Entries of an I/O queue: as many as a page holds, so that it is contiguous. */
 #define CTRL_QUEUE_DEPTH 64u
 
+/* How long an I/O command may take. */
+#define CTRL_TIMEOUT_MS 30000u
+
 /* The pages of the controller's own. */
 enum ctrl_page {
 	CTRL_ADMIN_SQ,
@@ -56,6 +59,7 @@ struct ctrl {
 	uint32_t page_min_bytes;
 	struct identify_ctrl id;
 	uint32_t max_bytes; /* of one command */
+	uint32_t timeout_ms; /* of an I/O command */
 
 	pthread_mutex_t lock; /* all below */
 	void *pages[CTRL_NR_PAGES];

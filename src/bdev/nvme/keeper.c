@@ -11,8 +11,9 @@
 #include "ctrl.h"
 #include "qpair.h"
 
-/* After it was asked to abort a command, a controller has this long before it is reset. */
-#define ABORT_GRACE_MS 3000u
+/* Of a command's time-out: what a controller has to abort it before it is reset. */
+#define ABORT_GRACE    10u
+
 #define ABORT_ADMIN_MS 2000u
 
 /* More resets than this in so long are of no use. */
@@ -112,7 +113,7 @@ static const char *trouble(struct ctrl *c)
 	list_for_each (qp, &c->qpairs, link) {
 		if (qp->lied)
 			return "it answers what it was not asked";
-		if (qpair_overdue(qp, now_ms, ABORT_GRACE_MS))
+		if (qpair_overdue(qp, now_ms, true))
 			return "a command does not end";
 	}
 	return NULL;
@@ -123,18 +124,17 @@ static bool find_overdue(struct ctrl *c, uint16_t *qid, uint16_t *cid)
 {
 	uint64_t now_ms = coarse_ms();
 	struct qpair *qp;
+	struct slot *slot;
 
 	list_for_each (qp, &c->qpairs, link) {
-		for (uint32_t i = 0; i < qp->nr_slots; i++) {
-			struct slot *slot = &qp->slots[i];
-
-			if (slot->state != SLOT_SENT || slot->aborted || now_ms <= slot->due_ms)
-				continue;
-			slot->aborted = true;
-			*qid = qp->qid;
-			*cid = slot->sqe.cid;
-			return true;
-		}
+		slot = qpair_overdue(qp, now_ms, false);
+		if (!slot)
+			continue;
+		slot->aborted = true;
+		slot->due_ms = now_ms + c->timeout_ms / ABORT_GRACE;
+		*qid = qp->qid;
+		*cid = slot->sqe.cid;
+		return true;
 	}
 	return false;
 }
@@ -153,8 +153,9 @@ static void abort_overdue(struct keeper *k)
 		unlock_all(c);
 		if (!found)
 			return;
-		log_warning("nvme:%s: command 0x%04x of queue %u is overdue by %u s: aborting it",
-			    c->pci.bdf, cid, qid, QPAIR_TIMEOUT_MS / 1000);
+		log_warning(
+			"nvme:%s: command 0x%04x of queue %u has not ended in %u s: it is aborted",
+			c->pci.bdf, cid, qid, c->timeout_ms / 1000);
 		err = ctrl_abort(c, qid, cid, ABORT_ADMIN_MS);
 		if (err != -ETIMEDOUT && err != -ENODEV)
 			continue;

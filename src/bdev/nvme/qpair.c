@@ -47,7 +47,7 @@ static void slot_send(struct qpair *qp, struct slot *slot)
 	slot->tries++;
 	slot->aborted = false;
 	slot->state = SLOT_SENT;
-	slot->due_ms = qp->now_ms + QPAIR_TIMEOUT_MS;
+	slot->due_ms = qp->now_ms + qp->ctrl->timeout_ms;
 	slot->sqe.cid = slot_cid(qp, slot);
 	qp->sq[qp->sq_tail] = slot->sqe;
 	if (++qp->sq_tail == qp->depth)
@@ -246,15 +246,15 @@ static void reap(struct qpair *qp)
 		pci_write32(&qp->ctrl->pci, ctrl_doorbell(qp->ctrl, qp->qid, true), qp->cq_head);
 }
 
-bool qpair_overdue(const struct qpair *qp, uint64_t now_ms, uint32_t grace_ms)
+struct slot *qpair_overdue(struct qpair *qp, uint64_t now_ms, bool aborted)
 {
 	for (uint32_t i = 0; i < qp->nr_slots; i++) {
-		const struct slot *slot = &qp->slots[i];
+		struct slot *slot = &qp->slots[i];
 
-		if (slot->state == SLOT_SENT && now_ms > slot->due_ms + grace_ms)
-			return true;
+		if (slot->state == SLOT_SENT && slot->aborted == aborted && now_ms > slot->due_ms)
+			return slot;
 	}
-	return false;
+	return NULL;
 }
 
 static void send_rested(struct qpair *qp)
@@ -279,7 +279,8 @@ static void look(struct qpair *qp)
 	if (qp->now_ms - qp->asked_ms < ALIVE_MS)
 		return;
 	qp->asked_ms = qp->now_ms;
-	if (qp->lied || qpair_overdue(qp, qp->now_ms, 0) ||
+	if (qp->lied || qpair_overdue(qp, qp->now_ms, false) ||
+	    qpair_overdue(qp, qp->now_ms, true) ||
 	    (pci_read32(&qp->ctrl->pci, NVME_CSTS) & NVME_CSTS_CFS))
 		keeper_call(qp->ctrl->keeper);
 }

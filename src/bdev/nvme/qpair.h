@@ -32,9 +32,6 @@
 #define QPAIR_LIST_PAGES \
 	((QPAIR_MAX_SLOTS * PRP_LIST_BYTES + NVME_PAGE_BYTES - 1) / NVME_PAGE_BYTES)
 
-/* How long a command may take. */
-#define QPAIR_TIMEOUT_MS 30000u
-
 /* How often one command is sent, in all. */
 #define QPAIR_MAX_TRIES 4
 
@@ -63,7 +60,7 @@ struct slot {
 	enum slot_state state;
 	struct nvme_request *req;
 	struct nvme_sqe sqe; /* as it was sent */
-	uint64_t due_ms; /* sent: when it is too late; resting: when to send it */
+	uint64_t due_ms; /* sent: when it is too late; resting: when to send it again */
 	uint16_t use; /* counts the uses of the slot, so that an old answer is known as such */
 	uint8_t tries;
 	bool aborted; /* the controller was asked to */
@@ -128,8 +125,14 @@ int qpair_create_queues(struct qpair *qp);
 /* qpair_claimed - Return: the slot in flight that an answer is about; NULL if there is none such. */
 struct slot *qpair_claimed(struct qpair *qp, const struct nvme_cqe *cqe);
 
-/* qpair_overdue - true if a command has been in flight until now and @grace_ms longer than it may. */
-bool qpair_overdue(const struct qpair *qp, uint64_t now_ms, uint32_t grace_ms);
+/**
+ * qpair_overdue - looks for a command that has been in flight for longer than it may
+ *
+ * @aborted: one that was aborted, and got time for that
+ *
+ * Return: its slot, or NULL.
+ */
+struct slot *qpair_overdue(struct qpair *qp, uint64_t now_ms, bool aborted);
 
 /* What is this far from now is good enough for time-outs, and costs no system call in any guest. */
 static inline uint64_t coarse_ms(void)
