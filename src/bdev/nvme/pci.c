@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "guard.h"
 #include "inuse.h"
 #include "log.h"
 #include "nvme.h"
@@ -225,7 +226,7 @@ static int map_bar(struct pci_device *d, struct error *e)
 	char path[PATH_MAX];
 	struct stat st;
 	void *bar;
-	int fd;
+	int fd, err;
 
 	attribute_path(path, sizeof(path), d->bdf, "resource0");
 	fd = open(path, O_RDWR | O_CLOEXEC | O_SYNC);
@@ -239,6 +240,12 @@ static int map_bar(struct pci_device *d, struct error *e)
 	if (bar == MAP_FAILED)
 		return error_set(e, errno, "nvme:%s: cannot map its registers: %s", d->bdf,
 				 strerror(errno));
+	err = guard_add(bar, (size_t)st.st_size);
+	if (err) {
+		munmap(bar, (size_t)st.st_size);
+		return error_set(e, -err, "nvme:%s: cannot guard its registers: %s", d->bdf,
+				 strerror(-err));
+	}
 	d->bar = bar;
 	d->bar_bytes = (size_t)st.st_size;
 	return 0;
@@ -280,16 +287,22 @@ int pci_start_dma(struct pci_device *d)
 					 COMMAND_NO_INTX));
 }
 
+static void unmap_bar(struct pci_device *d)
+{
+	guard_del((void *)d->bar);
+	munmap((void *)d->bar, d->bar_bytes);
+}
+
 void pci_leave(struct pci_device *d)
 {
-	munmap((void *)d->bar, d->bar_bytes);
+	unmap_bar(d);
 	disable(d);
 	close(d->config_fd);
 }
 
 void pci_give_back(struct pci_device *d)
 {
-	munmap((void *)d->bar, d->bar_bytes);
+	unmap_bar(d);
 	disable(d);
 	attach(d->bdf);
 	close(d->config_fd);

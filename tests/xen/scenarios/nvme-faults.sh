@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash disable=SC2154
+TITLE="our own NVMe driver: media errors, a command that does not end, a drive that is pulled out"
+TIMEOUT=600
+
+# The monitor's commands go by a pipe; what it answers nobody reads.
+host_setup() {
+	qemu-img create -q -f raw "$run/bad.img" 64M
+	drives+=(-drive "if=none,id=bad,format=raw,file.driver=blkdebug,file.image.filename=$run/bad.img,file.inject-error.0.event=read_aio,file.inject-error.0.errno=5,file.inject-error.0.sector=20480,file.inject-error.0.once=off"
+		-device nvme,drive=bad,serial=bad)
+	qemu-img create -q -f raw "$run/slow.img" 64M
+	drives+=(-drive "file=$run/slow.img,format=raw,if=none,id=slow,throttling.iops-total=100000"
+		-device nvme,id=slowctrl,drive=slow,serial=slow)
+	qemu-img create -q -f raw "$run/pulled.img" 64M
+	drives+=(-drive "file=$run/pulled.img,format=raw,if=none,id=pulled"
+		-device nvme,id=pulledctrl,drive=pulled,serial=pulled)
+	rm -f "$run"/mon.in "$run"/mon.out
+	mkfifo "$run/mon.in" "$run/mon.out"
+	drives+=(-chardev "pipe,id=mon,path=$run/mon" -mon "chardev=mon,mode=readline")
+	(exec cat "$run/mon.out" >"$run/mon.log") &
+}
+
+monitor() {
+	echo "$*" >"$run/mon.in"
+}
+
+read_at() {
+	wait_for 30 has_disk "$1"
+	dd if="/dev/$1" of=/dev/null bs=4k count=1 skip="$2" iflag=direct 2>/dev/null
+}
+
+# 32 requests at once, and more, all of which have to succeed.
+read_many() {
+	local i
+	for i in 1 2 3 4; do
+		dd if="/dev/$1" of=/dev/null bs=1M count=8 skip=$((i * 8)) iflag=direct 2>/dev/null &
+	done
+	wait
+	dd if="/dev/$1" of=/dev/null bs=1M count=8 iflag=direct 2>/dev/null
+}
+
+write_on() {
+	while dd if=/dev/zero of="/dev/$1" bs=64k count=64 oflag=direct 2>/dev/null; do :; done
+	echo over
+}
+
+dom0() {
+	local bad slow pulled
+	bad=$(nvme_bdf bad)
+	slow=$(nvme_bdf slow)
+	pulled=$(nvme_bdf pulled)
+	check "xenblkd starts" start_xenblkd
+	check "xl creates the guest" guest_create g1 pv "$(disk xvda "nvme:$bad/1")" \
+		"$(disk xvdb "nvme:$slow/1")" "$(disk xvdc "nvme:$pulled/1?transfer=direct")"
+	check "the guest boots" guest_wait g1
+
+	check_not "reads of a bad block fail" guest_run g1 read_at xvda 2560
+	check "the log says where and what" daemon_says "nvme:$bad/1: read of 8 blocks from 20480: unrecovered read error"
+	check "the block before can be read" guest_run g1 read_at xvda 2559
+	check "the block after too" guest_run g1 read_at xvda 2561
+
+	host monitor block_set_io_throttle slow 1000 0 0 0 0 0
+	guest_start g1 read_many xvdb
+	check "a command that does not end is aborted" wait_for 100 daemon_says "nvme:$slow: command .* has not ended in 30 s"
+	check "that being of no use, the controller is reset" wait_for 30 daemon_says "nvme:$slow: is back"
+	host monitor block_set_io_throttle slow 0 0 0 0 0 0
+	check "all succeeds in the end" guest_join g1 200
+	grep "nvme:$slow" $daemon_log >/tmp/slow.log
+	say_file /tmp/slow.log 20
+
+	guest_start g1 write_on xvdc
+	sleep 2
+	host monitor device_del pulledctrl
+	check "a drive that is pulled out: the guest sees errors" guest_join g1 60
+	check "the log says it" daemon_says "nvme:$pulled: it is not there any more"
+	check "the other disks go on" guest_run g1 read_at xvda 1
+	check "so does the slow one" guest_run g1 read_at xvdb 1
+	check "the guest can be destroyed" guest_destroy g1
+}
