@@ -5,7 +5,7 @@
 # times: what counts are the ratios within the run, and dom0's CPU time for each I/O.
 TITLE="fio on xen-blkback and on xenblkd, turn about"
 GUEST_FIO=1
-TIMEOUT=1500
+TIMEOUT=2400
 ROUNDS=3
 SECONDS_EACH=5
 
@@ -58,6 +58,18 @@ jobs_on() {
 	check "$1: read-128k-qd8" measure "$1" read-128k-qd8 --rw=read --bs=128k --iodepth=8
 }
 
+# with_xenblkd BACKEND TARGET - our daemon, by one of its ways
+with_xenblkd() {
+	check "xenblkd starts" start_xenblkd
+	MEMORY=512 guest_create g1 pv "$(disk xvda "$2")"
+	check "$1 serves a guest" guest_wait g1
+	jobs_on "$1"
+	guest_destroy g1
+	stop_xenblkd
+	wait_for 10 nvme_of disk0
+	say "$1: $(grep 'datapath:' $daemon_log | tail -1)"
+}
+
 # What xl's own script does with a block device, as far as it concerns us.
 write_block_script() {
 	cat >/etc/xen/scripts/block-lab <<-'END'
@@ -79,22 +91,15 @@ with_blkback() {
 	rmmod xen_blkback
 }
 
-with_xenblkd() {
-	check "xenblkd starts" start_xenblkd
-	MEMORY=512 guest_create g1 pv "$(disk xvda "file:$(nvme_of disk0)")"
-	check "xenblkd serves a guest" guest_wait g1
-	jobs_on xenblkd-file
-	guest_destroy g1
-	stop_xenblkd
-	say "$(grep 'datapath:' $daemon_log | tail -1)"
-}
-
 dom0() {
-	local round
+	local round bdf
+	bdf=$(nvme_bdf disk0)
 	write_block_script
 	for round in $(seq "$ROUNDS"); do
 		with_blkback
-		with_xenblkd
+		with_xenblkd xenblkd-file "file:$(nvme_of disk0)"
+		with_xenblkd nvme-copy "nvme:$bdf/1?transfer=copy"
+		with_xenblkd nvme-direct "nvme:$bdf/1?transfer=direct"
 	done
 }
 
