@@ -12,7 +12,6 @@
 
 PREFIX ?= /usr/local
 B      := build/release
-MESON  := meson setup --prefix $(PREFIX)
 
 .PHONY: build deps check check-fast demo lab bench install clean
 .NOTPARALLEL:
@@ -24,7 +23,7 @@ deps:
 	@tests/deps build
 
 $(B)/build.ninja: | deps
-	$(MESON) $(B)
+	meson setup --prefix $(PREFIX) $(B)
 
 check: build
 	tests/check all
@@ -42,7 +41,8 @@ bench: build
 	tests/xen/lab bench
 
 install: build
-	meson install -C $(B) --no-rebuild
+	meson configure $(B) -Dprefix=$(PREFIX)
+	meson install -C $(B)
 
 clean:
 	rm -rf build/release build/asan build/tsan build/clang

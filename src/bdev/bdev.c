@@ -61,3 +61,14 @@ void bdev_close(struct bdev *bdev)
 {
 	bdev->ops->close(bdev);
 }
+
+int bdev_stop_leftovers(struct error *e)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < NR_KINDS && !err; i++) {
+		if (kinds[i]->stop_leftovers)
+			err = kinds[i]->stop_leftovers(e);
+	}
+	return err;
+}

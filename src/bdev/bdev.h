@@ -149,6 +149,13 @@ struct bdev_ops {
 	 * Return: a file descriptor that stays the channel's.
 	 */
 	int (*fd)(struct bdev_channel *ch);
+
+	/**
+	 * stop_leftovers - see bdev_stop_leftovers() (optional)
+	 *
+	 * Thread: control; may block. Return: as bdev_stop_leftovers().
+	 */
+	int (*stop_leftovers)(struct error *e);
 };
 
 /**
@@ -165,6 +172,16 @@ int bdev_open(const char *uri, const struct bdev_open_args *args, struct bdev **
 
 /* bdev_close - the reverse; the channels are destroyed before. Thread: control; may block. */
 void bdev_close(struct bdev *bdev);
+
+/**
+ * bdev_stop_leftovers - stops devices that a process drove by itself which was killed
+ *
+ * After that they write to no memory any more, and what they were told of can be unmapped.
+ *
+ * Thread: control, before anything is opened; may block.
+ * Return: 0, or -errno and *@e: one may still be running.
+ */
+int bdev_stop_leftovers(struct error *e);
 
 static inline int bdev_submit(struct bdev_channel *ch, struct bdev_io *io)
 {

@@ -42,7 +42,7 @@ static int set_i64(struct options *o, const struct option *opt, const char *valu
 
 static int set_u32(struct options *o, const struct option *opt, const char *value, struct error *e)
 {
-	int64_t n;
+	int64_t n = 0;
 	int err = parse_number(opt, value, &n, e);
 
 	if (!err)

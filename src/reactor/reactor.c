@@ -4,13 +4,10 @@
 #include <errno.h>
 #include <sched.h>
 #include <semaphore.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "clock.h"
-
-#define MAX_EVENTS 16
 
 /* While there is always work, file descriptors are looked at once in so many turns. */
 #define TURNS_PER_FDS 16
@@ -120,6 +117,11 @@ int reactor_add_fd(struct reactor *r, struct reactor_fd *rfd)
 void reactor_del_fd(struct reactor *r, struct reactor_fd *rfd)
 {
 	epoll_ctl(r->epoll_fd, EPOLL_CTL_DEL, rfd->fd, NULL);
+	/* A ready() may end others that are ready too. */
+	for (int i = r->event; i < r->nr_events; i++) {
+		if (r->events[i].data.ptr == rfd)
+			r->events[i].data.ptr = NULL;
+	}
 }
 
 void reactor_add_poller(struct reactor *r, struct poller *p)
@@ -133,23 +135,19 @@ void reactor_del_poller(struct reactor *r, struct poller *p)
 	list_del(&p->link);
 }
 
-/*
- * One at a time: a ready() may end objects whose descriptors are ready too, and an array of events
- * fetched before that would still point to them.
- */
+/* One system call, however many are ready: those that stay so are seen again in another turn. */
 static void look_at_fds(struct reactor *r, int timeout_ms)
 {
-	struct epoll_event ev;
+	int nr = epoll_wait(r->epoll_fd, r->events, REACTOR_MAX_EVENTS, timeout_ms);
 
 	r->turns_since_fds = 0;
-	for (int i = 0; i < MAX_EVENTS; i++) {
-		struct reactor_fd *rfd;
+	for (r->nr_events = nr > 0 ? nr : 0, r->event = 0; r->event < r->nr_events; r->event++) {
+		struct reactor_fd *rfd = r->events[r->event].data.ptr;
 
-		if (epoll_wait(r->epoll_fd, &ev, 1, i ? 0 : timeout_ms) <= 0)
-			return;
-		rfd = ev.data.ptr;
-		rfd->ready(rfd);
+		if (rfd)
+			rfd->ready(rfd);
 	}
+	r->nr_events = 0;
 }
 
 static uint32_t poll_all(struct reactor *r)

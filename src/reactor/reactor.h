@@ -18,6 +18,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 
 #include "list.h"
 
@@ -42,6 +43,9 @@ struct reactor_msg {
 	struct reactor_msg *next; /* the mailbox's own */
 };
 
+/* Descriptors looked at in one turn. */
+#define REACTOR_MAX_EVENTS 16
+
 struct reactor_stats {
 	uint64_t turns;
 	uint64_t busy_ns; /* in turns that found work */
@@ -53,6 +57,8 @@ struct reactor {
 	_Atomic(struct reactor_msg *) mailbox; /* newest first */
 	struct reactor_fd mailbox_fd;
 	int epoll_fd;
+	struct epoll_event events[REACTOR_MAX_EVENTS]; /* being looked at, from event on */
+	int event, nr_events;
 	uint64_t poll_ns; /* how long to go on without work before sleeping */
 	uint64_t now_ns; /* time at the start of this turn */
 	uint64_t last_work_ns;

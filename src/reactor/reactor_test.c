@@ -230,8 +230,43 @@ static void does_not_sleep_after_a_poller_stopped_it(void)
 	check_eq(w.arms, 0);
 }
 
+/* Of two descriptors that are ready at once, the first to be looked at ends the other. */
+struct rival {
+	struct reactor_fd rfd;
+	struct reactor *r;
+	struct rival *other;
+	int calls;
+};
+
+static void rival_ready(struct reactor_fd *rfd)
+{
+	struct rival *rival = container_of(rfd, struct rival, rfd);
+
+	rival->calls++;
+	reactor_del_fd(rival->r, &rival->other->rfd);
+	reactor_stop(rival->r);
+}
+
+static void does_not_look_at_what_another_has_ended(void)
+{
+	struct reactor r;
+	struct rival a = { .rfd = { eventfd(1, 0), rival_ready }, .r = &r };
+	struct rival b = { .rfd = { eventfd(1, 0), rival_ready }, .r = &r, .other = &a };
+
+	a.other = &b;
+	check_eq(reactor_init(&r, 0), 0);
+	check_eq(reactor_add_fd(&r, &a.rfd), 0);
+	check_eq(reactor_add_fd(&r, &b.rfd), 0);
+	reactor_run(&r);
+	reactor_fini(&r);
+	close(a.rfd.fd);
+	close(b.rfd.fd);
+	check_eq(a.calls + b.calls, 1);
+}
+
 int main(void)
 {
+	tap_run(does_not_look_at_what_another_has_ended);
 	tap_run(does_not_sleep_after_a_poller_stopped_it);
 	tap_run(delivers_all_messages_of_many_senders_in_order);
 	tap_run(call_gives_back_the_result);

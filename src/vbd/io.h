@@ -12,6 +12,8 @@
 #ifndef XENBLKD_IO_H
 #define XENBLKD_IO_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
@@ -30,6 +32,18 @@ struct io_record {
 	struct request request;
 	struct io_map maps[REQUEST_MAX_SEGMENTS]; /* one a segment, of a direct transfer */
 };
+
+/* A queue in its record. What was taken and not answered was in flight when a daemon was killed. */
+struct queue_record {
+	uint32_t req_cons; /* as in struct ring; written before the requests have any effect */
+	uint32_t rsp_pushed; /* written when the guest can see the responses */
+	struct io_record ios[]; /* as many as the ring has slots */
+};
+
+static inline size_t queue_record_bytes(uint32_t nr_ios)
+{
+	return sizeof(struct queue_record) + nr_ios * sizeof(struct io_record);
+}
 
 struct io {
 	struct list_node link; /* in the list that its place in the life names */

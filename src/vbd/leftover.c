@@ -3,7 +3,9 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,6 +16,9 @@
 #include "record.h"
 
 #define MAX_RECORDS 4096u
+
+/* What the name of a record ends in whose requests were in flight. */
+#define TORN ".torn"
 
 struct found {
 	struct record record;
@@ -36,8 +41,8 @@ static size_t wanted_bytes(enum record_kind kind, uint32_t nr)
 		return dmem_pins_bytes(nr);
 	case RECORD_BATCH:
 		return grant_batch_bytes(nr);
-	case RECORD_IOS:
-		return nr * sizeof(struct io_record);
+	case RECORD_QUEUE:
+		return queue_record_bytes(nr);
 	}
 	return SIZE_MAX;
 }
@@ -53,6 +58,8 @@ static int open_all(struct leftover *l, const char *state_dir)
 	while ((entry = readdir(dir)) && l->nr_found < MAX_RECORDS) {
 		struct found *f = &l->found[l->nr_found];
 
+		if (strstr(entry->d_name, TORN))
+			continue;
 		if (record_open(&f->record, state_dir, entry->d_name, &f->kind, &f->nr))
 			continue;
 		if (f->record.bytes < wanted_bytes(f->kind, f->nr)) {
@@ -78,7 +85,7 @@ static void for_each_map(struct leftover *l, map_fn fn)
 
 	for (uint32_t i = 0; i < l->nr_found; i++) {
 		struct found *f = &l->found[i];
-		const struct io_record *ios = f->record.mem;
+		const struct io_record *ios = ((struct queue_record *)f->record.mem)->ios;
 
 		if (f->kind == RECORD_BATCH) {
 			grant_batch_view(f->record.mem, f->nr, &maps, &unmaps);
@@ -87,7 +94,7 @@ static void for_each_map(struct leftover *l, map_fn fn)
 					fn(l, maps[j].handle, maps[j].dev_bus_addr);
 			}
 		}
-		for (uint32_t j = 0; f->kind == RECORD_IOS && j < f->nr; j++) {
+		for (uint32_t j = 0; f->kind == RECORD_QUEUE && j < f->nr; j++) {
 			for (uint32_t k = 0; k < REQUEST_MAX_SEGMENTS; k++) {
 				if (ios[j].maps[k].mapped)
 					fn(l, ios[j].maps[k].handle, ios[j].maps[k].bus);
@@ -104,7 +111,7 @@ static void forget_map(struct leftover *l, uint32_t handle)
 
 	for (uint32_t i = 0; i < l->nr_found; i++) {
 		struct found *f = &l->found[i];
-		struct io_record *ios = f->record.mem;
+		struct io_record *ios = ((struct queue_record *)f->record.mem)->ios;
 
 		if (f->kind == RECORD_BATCH) {
 			grant_batch_view(f->record.mem, f->nr, &maps, &unmaps);
@@ -113,7 +120,7 @@ static void forget_map(struct leftover *l, uint32_t handle)
 					maps[j].status = GRANT_STATUS_NEVER_RAN;
 			}
 		}
-		for (uint32_t j = 0; f->kind == RECORD_IOS && j < f->nr; j++) {
+		for (uint32_t j = 0; f->kind == RECORD_QUEUE && j < f->nr; j++) {
 			for (uint32_t k = 0; k < REQUEST_MAX_SEGMENTS; k++) {
 				struct io_map *map = &ios[j].maps[k];
 
@@ -234,6 +241,42 @@ static int unpin_all(struct leftover *l, struct error *e)
 	return 0;
 }
 
+static void torn_path(char *path, size_t size, const char *state_dir, const char *queue_name)
+{
+	snprintf(path, size, "%s/%s" TORN, state_dir, queue_name);
+}
+
+bool leftover_is_torn(const char *state_dir, const char *queue_name)
+{
+	char path[PATH_MAX];
+
+	torn_path(path, sizeof(path), state_dir, queue_name);
+	return !access(path, F_OK);
+}
+
+void leftover_forget(const char *state_dir, const char *queue_name)
+{
+	char path[PATH_MAX];
+
+	torn_path(path, sizeof(path), state_dir, queue_name);
+	unlink(path);
+}
+
+/* The last look at a record whose maps are undone. */
+static void put_away(struct found *f)
+{
+	const struct queue_record *q = f->record.mem;
+	char path[PATH_MAX];
+
+	if (f->kind == RECORD_QUEUE && q->req_cons != q->rsp_pushed) {
+		log_warning("%s: %u requests were in flight", f->record.path,
+			    q->req_cons - q->rsp_pushed);
+		snprintf(path, sizeof(path), "%s" TORN, f->record.path);
+		rename(f->record.path, path);
+	}
+	record_destroy(&f->record);
+}
+
 int leftover_release(const char *state_dir, struct error *e)
 {
 	struct leftover l = { .found = calloc(MAX_RECORDS, sizeof(*l.found)) };
@@ -241,6 +284,10 @@ int leftover_release(const char *state_dir, struct error *e)
 
 	if (!l.found)
 		return -ENOMEM;
+	/* First of all: what is unmapped can be given to somebody else. */
+	err = bdev_stop_leftovers(e);
+	if (err)
+		goto free;
 	err = open_all(&l, state_dir);
 	if (err)
 		error_set(e, -err, "cannot look into %s: %s", state_dir, strerror(-err));
@@ -252,8 +299,9 @@ int leftover_release(const char *state_dir, struct error *e)
 		if (err)
 			record_close(&l.found[i].record);
 		else
-			record_destroy(&l.found[i].record);
+			put_away(&l.found[i]);
 	}
+free:
 	free(l.found);
 	return err;
 }

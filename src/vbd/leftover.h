@@ -18,7 +18,22 @@
 #ifndef XENBLKD_LEFTOVER_H
 #define XENBLKD_LEFTOVER_H
 
+#include <stdbool.h>
+
 #include "error.h"
+
+/*
+ * Of a disk with requests in flight, the guest's ring alone does not tell what they were: responses
+ * come in another order and are written over requests. Until such requests are executed again from
+ * the records, a disk that had any must not be served on from its ring: its record stays, by another
+ * name, until the disk is gone or its frontend begins anew.
+ */
+
+/* leftover_is_torn - true if requests of this queue were in flight when its daemon was killed. */
+bool leftover_is_torn(const char *state_dir, const char *queue_name);
+
+/* leftover_forget - the queue's ring is another one by now, or gone. */
+void leftover_forget(const char *state_dir, const char *queue_name);
 
 /**
  * leftover_release - stops what devices a predecessor had running, then unmaps what it had mapped

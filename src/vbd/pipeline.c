@@ -2,6 +2,7 @@
 #include "pipeline.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -196,6 +197,12 @@ close_evtchn:
 
 void pipeline_destroy(struct pipeline *pl)
 {
+	const struct reactor_stats *stats = &pl->reactor->stats;
+
+	log_info("datapath: %" PRIu64 " grant calls with %" PRIu64 " operations, %" PRIu64
+		 " turns, %" PRIu64 " sleeps, %" PRIu64 " ms busy",
+		 pl->batch.nr_calls, pl->batch.nr_ops, stats->turns, stats->sleeps,
+		 stats->busy_ns / 1000000);
 	reactor_del_fd(pl->reactor, &pl->evtchn_fd);
 	reactor_del_poller(pl->reactor, &pl->poller);
 	grant_batch_fini(&pl->batch);

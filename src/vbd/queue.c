@@ -115,6 +115,8 @@ uint32_t queue_take(struct queue *q)
 		}
 		take_one(q);
 	}
+	/* Nothing of what was taken has been acted on: that begins with the next stage. */
+	q->in_record->req_cons = q->ring.req_cons;
 	return taken;
 }
 
@@ -193,11 +195,15 @@ void queue_answer(struct queue *q, struct io *io)
 
 void queue_respond(struct queue *q)
 {
+	bool notify;
+
 	if (!q->responses)
 		return;
 	q->responses = 0;
 	q->last_work_ns = q->pipeline->reactor->now_ns;
-	if (ring_push(&q->ring)) {
+	notify = ring_push(&q->ring);
+	q->in_record->rsp_pushed = q->ring.rsp_pushed;
+	if (notify) {
 		q->stats.notifies++;
 		evtchn_notify(q->pipeline->evtchn, q->port);
 	}
@@ -337,7 +343,6 @@ static void drained_fn(struct reactor_msg *msg)
 int queue_create(const struct queue_args *args, struct queue **out)
 {
 	struct queue *q = calloc(1, sizeof(*q));
-	struct io_record *records;
 	int err = -ENOMEM;
 
 	if (!q)
@@ -362,14 +367,16 @@ int queue_create(const struct queue_args *args, struct queue **out)
 	q->ios = calloc(q->ring.nr_entries, sizeof(*q->ios));
 	if (!q->ios)
 		goto free_queue;
-	err = record_create(&q->record, args->state_dir, args->name, RECORD_IOS, q->ring.nr_entries,
-			    q->ring.nr_entries * sizeof(*records));
+	err = record_create(&q->record, args->state_dir, args->name, RECORD_QUEUE,
+			    q->ring.nr_entries, queue_record_bytes(q->ring.nr_entries));
 	if (err)
 		goto free_ios;
-	records = q->record.mem;
+	q->in_record = q->record.mem;
+	q->in_record->req_cons = q->ring.req_cons;
+	q->in_record->rsp_pushed = q->ring.rsp_pushed;
 	for (uint32_t i = 0; i < q->ring.nr_entries; i++) {
 		q->ios[i].queue = q;
-		q->ios[i].record = &records[i];
+		q->ios[i].record = &q->in_record->ios[i];
 		q->ios[i].bio.done = io_done;
 		list_add_tail(&q->free, &q->ios[i].link);
 	}

@@ -69,6 +69,7 @@ struct queue {
 
 	struct io *ios; /* ring.nr_entries of them */
 	struct record record;
+	struct queue_record *in_record;
 	struct list free; /* ios */
 	struct list pending; /* ios that wait for room at the bdev */
 	uint32_t in_flight; /* ios that are not free */

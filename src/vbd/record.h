@@ -19,7 +19,7 @@
 enum record_kind {
 	RECORD_PINS = 1, /* what dmem_create() pins: so many pages */
 	RECORD_BATCH, /* the arrays of a struct grant_batch of so many operations */
-	RECORD_IOS, /* so many struct io_record */
+	RECORD_QUEUE, /* struct queue_record with so many ios */
 };
 
 struct record {

@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "grant.h"
+#include "leftover.h"
 #include "vbd_store.h"
 
 /* Not one of negotiate's: there is nothing more to feed in. */
@@ -114,6 +115,11 @@ static void transfer_words(uint32_t from_bytes, char *text, size_t size)
 		snprintf(text, size, "direct from %u bytes, copy below", from_bytes);
 }
 
+static void queue_name(const struct vbd *v, char *name, size_t size)
+{
+	snprintf(name, size, "%s-%u-%u-queue-0", v->host->class, v->config.domid, v->config.devid);
+}
+
 static int vbd_start_queue(struct vbd *v, const struct vbd_transport *t, struct error *e)
 {
 	struct vbd_host *host = v->host;
@@ -137,8 +143,13 @@ static int vbd_start_queue(struct vbd *v, const struct vbd_transport *t, struct 
 
 	if (err)
 		return error_set(e, -err, "the ring holds more requests than it has slots");
-	snprintf(name, sizeof(name), "%s-%u-%u-queue-0", host->class, v->config.domid,
-		 v->config.devid);
+	queue_name(v, name, sizeof(name));
+	/* A frontend that begins anew does so with a ring that begins at 0. */
+	if (leftover_is_torn(host->state_dir, name) && args.ring.rsp_prod)
+		return error_set(e, EIO,
+				 "requests were in flight when the daemon was killed that served "
+				 "it; the guest has to connect it anew");
+	leftover_forget(host->state_dir, name);
 	err = queue_create(&args, &v->queue);
 	if (err)
 		return error_set(e, -err, "cannot make a queue in %s: %s", host->state_dir,
@@ -190,8 +201,15 @@ static void vbd_free(struct vbd *v)
 {
 	struct vbd_host *host = v->host;
 
+	char name[64];
+
 	vbd_watch(v, false);
 	vbd_unreport(v);
+	/* If it was removed; should the daemon end, the next has to know. */
+	if (v->removed) {
+		queue_name(v, name, sizeof(name));
+		leftover_forget(host->state_dir, name);
+	}
 	list_del(&v->link);
 	log_info("%s: gone", v->name);
 	vbd_config_free(&v->config);
@@ -251,6 +269,7 @@ void vbd_refresh(struct vbd *v)
 	v->dirty = false;
 	vbd_view_read(v, &view);
 	if (view.removed) {
+		v->removed = true;
 		vbd_feed(v, EVENT_REMOVED);
 		return;
 	}

@@ -63,6 +63,7 @@ struct vbd {
 
 	enum negotiate_state state;
 	uint32_t xenbus_state; /* as last written by us; 0: not yet */
+	bool removed; /* the toolstack has taken its nodes away */
 	bool dirty; /* something changed in xenstore */
 	struct error error; /* the last that was reported */
 

@@ -43,6 +43,11 @@ static int describe(struct disk *d, const struct nvme_uri *uri, bool read_only, 
 
 	if (err)
 		return err;
+	if (ns.block_bytes != 512)
+		return error_set(e, EOPNOTSUPP,
+				 "nvme:%s/%u has blocks of %u bytes; expected 512: others are not "
+				 "served yet",
+				 uri->bdf, uri->nsid, ns.block_bytes);
 	d->nsid = uri->nsid;
 	d->block_shift = (uint32_t)__builtin_ctz(ns.block_bytes);
 	d->bdev.info = (struct bdev_info){
@@ -128,4 +133,5 @@ const struct bdev_ops nvme_ops = {
 	.channel_destroy = disk_channel_destroy,
 	.submit = disk_submit,
 	.poll = disk_poll,
+	.stop_leftovers = ctrl_stop_leftovers,
 };

@@ -98,10 +98,13 @@ make_initrd() {
 
 # Commas inside a module's arguments would have to be doubled; there are none.
 qemu() {
-	exec qemu-system-x86_64 -M pc -accel tcg -cpu qemu64,+npt -smp 2 -m 2048 \
+	local machine=(-M pc -m 2048) xen_args=
+	# Xen wants an IOMMU for a dom0 whose addresses it translates.
+	[ "${DOM0:-pv}" = pv ] || { machine=(-M q35 -m 3072 -device amd-iommu); xen_args=dom0=pvh; }
+	exec qemu-system-x86_64 "${machine[@]}" -accel tcg -cpu qemu64,+npt -smp 2 \
 		-display none -no-reboot -nodefaults \
 		-kernel "$cache/images/xen.elf" \
-		-append "console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all dom0_mem=1024M,max:1024M dom0_max_vcpus=1 dom0_vcpus_pin ${XEN_ARGS:-}" \
+		-append "console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all dom0_mem=1024M,max:1024M dom0_max_vcpus=1 dom0_vcpus_pin $xen_args" \
 		-initrd "$cache/images/vmlinux console=hvc0 earlyprintk=xen panic=-1 ${DOM0_ARGS:-},$run/initrd" \
 		"${drives[@]}" "$@"
 }
