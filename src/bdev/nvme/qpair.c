@@ -43,6 +43,7 @@ static void slot_put(struct qpair *qp, struct slot *slot)
 /* There is room: a slot has one entry at most, and there are fewer slots than entries. */
 static void slot_send(struct qpair *qp, struct slot *slot)
 {
+	qp->stats.commands++;
 	slot->use++;
 	slot->tries++;
 	slot->aborted = false;
@@ -153,6 +154,7 @@ static void ring(struct qpair *qp)
 	__atomic_thread_fence(__ATOMIC_RELEASE);
 	pci_write32(&qp->ctrl->pci, ctrl_doorbell(qp->ctrl, qp->qid, false), qp->sq_tail);
 	qp->sq_rung = qp->sq_tail;
+	qp->stats.sq_doorbells++;
 }
 
 static const char *opcode_words(uint8_t opcode)
@@ -209,7 +211,8 @@ static void take_completion(struct qpair *qp, const struct nvme_cqe *cqe)
 	}
 	if (!NVME_STATUS_CODE(status)) {
 		slot_end(qp, slot, 0);
-	} else if (nvme_status_again(status) && slot->tries < QPAIR_MAX_TRIES) {
+	} else if (nvme_status_again(status, slot->sqe.opcode == NVME_FLUSH) &&
+		   slot->tries < QPAIR_MAX_TRIES) {
 		slot->state = SLOT_RESTING;
 		slot->due_ms = qp->now_ms + (REST_MS << (slot->tries - 1));
 		qp->nr_resting++;
@@ -242,8 +245,10 @@ static void reap(struct qpair *qp)
 		}
 		take_completion(qp, &cqe);
 	}
-	if (n)
-		pci_write32(&qp->ctrl->pci, ctrl_doorbell(qp->ctrl, qp->qid, true), qp->cq_head);
+	if (!n)
+		return;
+	pci_write32(&qp->ctrl->pci, ctrl_doorbell(qp->ctrl, qp->qid, true), qp->cq_head);
+	qp->stats.cq_doorbells++;
 }
 
 struct slot *qpair_overdue(struct qpair *qp, uint64_t now_ms, bool aborted)

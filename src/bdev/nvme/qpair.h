@@ -68,6 +68,11 @@ struct slot {
 	uint64_t list_bus;
 };
 
+struct qpair_stats {
+	uint64_t commands; /* sent, each time counted */
+	uint64_t sq_doorbells, cq_doorbells; /* rung */
+};
+
 struct qpair {
 	struct list_node link; /* the controller's */
 	struct ctrl *ctrl;
@@ -91,6 +96,7 @@ struct qpair {
 	uint32_t nr_resting;
 	uint64_t now_ms, looked_ms, asked_ms;
 	struct log_limit log_limit;
+	struct qpair_stats stats;
 	bool resend; /* the controller was reset: what was sent has to be sent again */
 	bool lied; /* it answered what it was not asked */
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* How queue pairs come and go. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -134,6 +135,10 @@ void qpair_put(struct qpair *qp)
 
 	if (--qp->refs)
 		return;
+	log_debug("nvme:%s: queue %u ends after %" PRIu64 " commands, %" PRIu64 " and %" PRIu64
+		  " doorbells",
+		  c->pci.bdf, qp->qid, qp->stats.commands, qp->stats.sq_doorbells,
+		  qp->stats.cq_doorbells);
 	pthread_mutex_lock(&c->lock);
 	list_del(&qp->link);
 	if (!c->dead && ctrl_delete_queues(c, qp->qid)) {

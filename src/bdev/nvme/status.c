@@ -6,26 +6,29 @@
 
 #include "nvme.h"
 
-#define AGAIN true
-#define FINAL false
+enum retry {
+	FINAL,
+	AGAIN,
+	NOT_RUN, /* again, and it had no effect */
+};
 
 /* NVMe 1.4, 4.6.1.2: type in bits 10:8, code in bits 7:0. */
 static const struct {
 	uint16_t code;
 	int16_t err;
-	bool again;
+	enum retry retry;
 	const char *words;
 } table[] = {
 	/* Generic. */
 	{ 0x000, 0, FINAL, "success" },
 	{ 0x001, EIO, FINAL, "invalid command opcode" },
 	{ 0x002, EIO, FINAL, "invalid field in command" },
-	{ 0x003, EIO, AGAIN, "command id conflict" },
+	{ 0x003, EIO, NOT_RUN, "command id conflict" },
 	{ 0x004, EIO, AGAIN, "data transfer error" },
 	{ 0x005, EIO, AGAIN, "aborted due to power loss" },
 	{ 0x006, EIO, AGAIN, "internal error" },
-	{ 0x007, EIO, AGAIN, "aborted as requested" },
-	{ 0x008, EIO, AGAIN, "aborted with its queue" },
+	{ 0x007, EIO, NOT_RUN, "aborted as requested" },
+	{ 0x008, EIO, NOT_RUN, "aborted with its queue" },
 	{ 0x00b, ENODEV, FINAL, "invalid namespace or format" },
 	{ 0x00c, EIO, AGAIN, "command sequence error" },
 	{ 0x013, EIO, FINAL, "PRP offset invalid" },
@@ -33,13 +36,13 @@ static const struct {
 	{ 0x01c, EIO, FINAL, "sanitize failed" },
 	{ 0x01d, EBUSY, FINAL, "sanitize in progress" },
 	{ 0x020, EROFS, FINAL, "namespace is write protected" },
-	{ 0x021, EIO, AGAIN, "command interrupted" },
-	{ 0x022, EIO, AGAIN, "transient transport error" },
+	{ 0x021, EIO, NOT_RUN, "command interrupted" },
+	{ 0x022, EIO, NOT_RUN, "transient transport error" },
 	{ 0x080, EIO, FINAL, "LBA out of range" },
 	{ 0x081, ENOSPC, FINAL, "capacity exceeded" },
-	{ 0x082, EIO, AGAIN, "namespace not ready" },
+	{ 0x082, EIO, NOT_RUN, "namespace not ready" },
 	{ 0x083, EBUSY, FINAL, "reservation conflict" },
-	{ 0x084, EBUSY, AGAIN, "format in progress" },
+	{ 0x084, EBUSY, NOT_RUN, "format in progress" },
 	/* Command specific. */
 	{ 0x100, EIO, FINAL, "completion queue invalid" },
 	{ 0x101, EIO, FINAL, "invalid queue identifier" },
@@ -61,9 +64,9 @@ static const struct {
 	/* Path. */
 	{ 0x300, EIO, AGAIN, "internal path error" },
 	{ 0x301, ENODEV, FINAL, "namespace persistently inaccessible" },
-	{ 0x302, EIO, AGAIN, "namespace inaccessible" },
-	{ 0x303, EIO, AGAIN, "namespace access in transition" },
-	{ 0x370, EIO, AGAIN, "host path error" },
+	{ 0x302, EIO, NOT_RUN, "namespace inaccessible" },
+	{ 0x303, EIO, NOT_RUN, "namespace access in transition" },
+	{ 0x370, EIO, NOT_RUN, "host path error" },
 };
 
 #define NR_TABLE (sizeof(table) / sizeof(table[0]))
@@ -94,9 +97,11 @@ int nvme_status_errno(uint16_t status)
 	return i < NR_TABLE ? -table[i].err : -EIO;
 }
 
-bool nvme_status_again(uint16_t status)
+bool nvme_status_again(uint16_t status, bool flush)
 {
 	size_t i = find(status);
 
-	return !(status & NVME_STATUS_DNR) && i < NR_TABLE && table[i].again;
+	if (status & NVME_STATUS_DNR || i == NR_TABLE)
+		return false;
+	return table[i].retry == NOT_RUN || (table[i].retry == AGAIN && !flush);
 }

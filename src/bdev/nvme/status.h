@@ -18,7 +18,12 @@ const char *nvme_status_words(uint16_t status);
 /* nvme_status_errno - Return: 0 for success, else -errno. */
 int nvme_status_errno(uint16_t status);
 
-/* nvme_status_again - true if the same command may well succeed when it is sent once more. */
-bool nvme_status_again(uint16_t status);
+/**
+ * nvme_status_again - true if the same command may well succeed when it is sent once more
+ *
+ * @flush: it is a flush. One that failed while it ran may have lost what it was to save, and the
+ *         next may succeed all the same: so only one that did not run is sent again.
+ */
+bool nvme_status_again(uint16_t status, bool flush);
 
 #endif

@@ -10,7 +10,7 @@
 static void success_is_no_error(void)
 {
 	check_eq(nvme_status_errno(0), 0);
-	check(!nvme_status_again(0));
+	check(!nvme_status_again(0, false));
 	/* More and DNR do not make it one. */
 	check_eq(nvme_status_errno(NVME_STATUS_DNR | 1 << 13), 0);
 }
@@ -35,11 +35,20 @@ static void tells_media_errors_from_absence(void)
 
 static void tries_again_what_passes_unless_told_not_to(void)
 {
-	check(nvme_status_again(0x082));
-	check(!nvme_status_again(0x082 | NVME_STATUS_DNR));
-	check(!nvme_status_again(0x080));
-	check(!nvme_status_again(0x002));
-	check(!nvme_status_again(0x7ff));
+	check(nvme_status_again(0x082, false));
+	check(!nvme_status_again(0x082 | NVME_STATUS_DNR, false));
+	check(!nvme_status_again(0x080, false));
+	check(!nvme_status_again(0x002, false));
+	check(!nvme_status_again(0x7ff, false));
+}
+
+static void a_flush_that_ran_is_not_tried_again(void)
+{
+	check(nvme_status_again(0x280, false));
+	check(!nvme_status_again(0x280, true));
+	check(!nvme_status_again(0x006, true));
+	check(nvme_status_again(0x082, true));
+	check(!nvme_status_again(0x082 | NVME_STATUS_DNR, true));
 }
 
 int main(void)
@@ -48,5 +57,6 @@ int main(void)
 	tap_run(each_error_is_negative_and_has_words);
 	tap_run(tells_media_errors_from_absence);
 	tap_run(tries_again_what_passes_unless_told_not_to);
+	tap_run(a_flush_that_ran_is_not_tried_again);
 	return tap_end();
 }

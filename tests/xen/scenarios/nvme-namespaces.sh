@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash disable=SC2154
-TITLE="our own NVMe driver: two namespaces of one drive, one of 4096-byte blocks, for two guests; what is in use is refused"
+TITLE="our own NVMe driver: two namespaces of one drive for two guests; what is in use is refused"
 
 host_setup() {
 	qemu-img create -q -f raw "$run/one.img" 128M
@@ -9,11 +9,13 @@ host_setup() {
 		-drive "file=$run/one.img,format=raw,if=none,id=one"
 		-device nvme-ns,drive=one,bus=ctrl,nsid=1
 		-drive "file=$run/two.img,format=raw,if=none,id=two"
-		-device nvme-ns,drive=two,bus=ctrl,nsid=2,logical_block_size=4096,physical_block_size=4096)
+		-device nvme-ns,drive=two,bus=ctrl,nsid=2
+		-drive "driver=null-co,size=64M,if=none,id=three"
+		-device nvme-ns,drive=three,bus=ctrl,nsid=5,logical_block_size=4096,physical_block_size=4096)
 	drive other 64M
 }
 
-# Whole blocks of 4096: prints the checksum.
+# Prints the checksum.
 write_raw() {
 	wait_for 30 has_disk "$1"
 	dd if=/dev/urandom of=/tmp/raw bs=64k count=128 2>/dev/null
@@ -50,6 +52,7 @@ dom0() {
 	refused "nvme:$bdf/1" "nvme:$bdf is in use: /dev/nvme0n2 is swap space"
 	swapoff /dev/nvme0n2
 	refused "nvme:$bdf/3" "the controller has no namespace 3"
+	refused "nvme:$bdf/5" "has blocks of 4096 bytes"
 	check "the kernel has it as before" wait_for 10 kernel_has_both
 	refused "nvme:0000:00:00.0/1" "is no NVMe controller: its PCI class is 0x060000"
 	refused "nvme:0000:00:1e.0/1" "there is no such PCI device here"
