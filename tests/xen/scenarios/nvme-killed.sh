@@ -40,7 +40,7 @@ dom0() {
 	check "boots" guest_wait g2
 	theirs=$(guest_run g2 canary 67108864 g)
 	mine=$(canary 134217728 d)
-	for turn in 1 2 3 4 5; do
+	for turn in 1 2 3; do
 		check "turn $turn: a guest on the drive, direct" guest_create g1 pv "$(disk xvda "nvme:$bdf/1?transfer=direct")"
 		check "turn $turn: boots" guest_wait g1
 		guest_start g1 load
@@ -51,7 +51,6 @@ dom0() {
 		: >$daemon_log
 		check "turn $turn: another daemon starts" start_xenblkd
 		check "turn $turn: stops the controller first" daemon_says "nvme:$bdf: a predecessor was killed; stopped"
-		check "turn $turn: unmaps the guest's pages" daemon_says 'unmapped [1-9][0-9]* pages of guests'
 		check "turn $turn: and its own" daemon_says 'let go of [0-9]+ pages of its memory'
 		check "turn $turn: xl destroys the guest" xl destroy g1
 		check "turn $turn: which leaves no zombie" wait_for 20 one_guest
