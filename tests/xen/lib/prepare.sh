@@ -6,7 +6,7 @@
 # Each product is made in a temporary place and renamed, so that what is there is whole; a stamp
 # beside it says what it was made from.
 
-host_packages="qemu-system-x86 qemu-utils cpio busybox-static zstd xz-utils kmod e2fsprogs fio binutils"
+host_packages="qemu-system-x86 qemu-utils cpio busybox-static zstd xz-utils kmod e2fsprogs fdisk fio binutils"
 
 # Unpacked, not installed: Xen and a kernel, without boot loader hooks.
 lab_packages="xen-hypervisor-4.17-amd64 xen-utils-4.17 xen-utils-common xenstore-utils
