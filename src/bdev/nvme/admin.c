@@ -12,6 +12,10 @@
 #define ADMIN_TIMEOUT_MS 10000u
 #define ADMIN_PAUSE_US	 50
 
+/* Ids of commands: 0 is none, and the last is that which asks for an event. */
+#define NO_CID	  0u
+#define EVENT_CID UINT16_MAX
+
 /* Takes completions until that of @cid. Return: true if it came. */
 static bool admin_reap(struct ctrl *c, uint16_t cid, struct nvme_cqe *out)
 {
@@ -32,23 +36,48 @@ static bool admin_reap(struct ctrl *c, uint16_t cid, struct nvme_cqe *out)
 		pci_write32(&c->pci, ctrl_doorbell(c, 0, true), c->admin_head);
 		if (out->cid == cid)
 			return true;
+		if (out->cid == EVENT_CID && !NVME_STATUS_CODE(out->status >> 1)) {
+			c->has_event = true;
+			c->event = out->result;
+		}
 	}
 	return false;
 }
 
-int ctrl_admin(struct ctrl *c, struct nvme_sqe *sqe, uint32_t timeout_ms, uint32_t *result)
+static void admin_send(struct ctrl *c, const struct nvme_sqe *sqe)
 {
 	struct nvme_sqe *sq = c->pages[CTRL_ADMIN_SQ];
-	uint64_t deadline_ns = clock_ns() + timeout_ms * (NS_PER_S / 1000);
-	struct nvme_cqe cqe;
 
-	sqe->cid = ++c->admin_cid;
 	sq[c->admin_tail] = *sqe;
 	c->admin_tail = (c->admin_tail + 1) % CTRL_ADMIN_DEPTH;
 	/* The entry is in memory before the controller is told of it. */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
 	pci_write32(&c->pci, ctrl_doorbell(c, 0, false), c->admin_tail);
+}
 
+void ctrl_admin_event(struct ctrl *c)
+{
+	const struct nvme_sqe sqe = { .opcode = NVME_ADMIN_ASYNC_EVENT, .cid = EVENT_CID };
+
+	admin_send(c, &sqe);
+}
+
+void ctrl_admin_look(struct ctrl *c)
+{
+	struct nvme_cqe cqe;
+
+	admin_reap(c, NO_CID, &cqe);
+}
+
+int ctrl_admin(struct ctrl *c, struct nvme_sqe *sqe, uint32_t timeout_ms, uint32_t *result)
+{
+	uint64_t deadline_ns = clock_ns() + timeout_ms * (NS_PER_S / 1000);
+	struct nvme_cqe cqe;
+
+	if (++c->admin_cid == EVENT_CID)
+		c->admin_cid = NO_CID + 1;
+	sqe->cid = c->admin_cid;
+	admin_send(c, sqe);
 	while (!admin_reap(c, sqe->cid, &cqe)) {
 		if (pci_is_gone(&c->pci))
 			return -ENODEV;

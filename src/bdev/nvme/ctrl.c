@@ -114,6 +114,7 @@ int ctrl_enable(struct ctrl *c, struct error *e)
 	err = ctrl_set_queues(c, queues_wanted(c));
 	if (err)
 		return error_set(e, -err, "gives no I/O queues: %s", strerror(-err));
+	ctrl_ask_events(c);
 	return 0;
 }
 

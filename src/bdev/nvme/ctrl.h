@@ -51,7 +51,7 @@ struct ctrl {
 	struct dmem *dmem;
 	struct pci_device pci;
 	struct keeper *keeper;
-	struct log_limit log_limit;
+	struct log_limit log_limit; /* for what the controller reports */
 
 	uint32_t depth; /* entries of an I/O queue */
 	uint32_t doorbell_bytes; /* from one doorbell to the next */
@@ -66,6 +66,8 @@ struct ctrl {
 	uint32_t admin_tail, admin_head;
 	uint16_t admin_cid;
 	bool admin_phase;
+	bool has_event; /* an answer came to what ctrl_admin_event() asked, */
+	uint32_t event; /* this */
 	uint64_t qids; /* bit n: I/O queue n is in use */
 	uint32_t nr_qids; /* ids go from 1 to this */
 	struct list qpairs;
@@ -138,6 +140,18 @@ int ctrl_delete_queues(struct ctrl *c, uint16_t qid);
 
 /* ctrl_abort - asks for an end of a command; what becomes of it, its own completion says. */
 int ctrl_abort(struct ctrl *c, uint16_t qid, uint16_t cid, uint32_t timeout_ms);
+
+/* ctrl_admin_event - asks to be told of the next event; the answer may take for ever. */
+void ctrl_admin_event(struct ctrl *c);
+
+/* ctrl_admin_look - takes answers that nobody waits for. */
+void ctrl_admin_look(struct ctrl *c);
+
+/* ctrl_ask_events - asks for events (event.c); after ctrl_enable(). */
+void ctrl_ask_events(struct ctrl *c);
+
+/* ctrl_look_events - logs an event if there was one. Reads memory alone if there was none. */
+void ctrl_look_events(struct ctrl *c);
 
 /* ctrl_doorbell - where the doorbell of a queue is (NVMe 1.4, 3.1.24). */
 static inline size_t ctrl_doorbell(const struct ctrl *c, uint32_t qid, bool completion)

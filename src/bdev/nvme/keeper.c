@@ -2,6 +2,7 @@
 #include "keeper.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,9 @@
 #define MAX_RESETS	4u
 #define RESET_WINDOW_MS 600000u
 
+/* How often it is looked whether the controller has something to tell. */
+#define EVENTS_MS 5000
+
 struct keeper {
 	struct ctrl *ctrl;
 	pthread_t thread;
@@ -28,6 +32,7 @@ struct keeper {
 	atomic_bool stop;
 	uint32_t nr_resets; /* since */
 	uint64_t window_ms;
+	struct log_limit abort_limit; /* a whole queue may be overdue */
 };
 
 static void lock_all(struct ctrl *c)
@@ -157,7 +162,7 @@ static void abort_overdue(struct keeper *k)
 		unlock_all(c);
 		if (!found)
 			return;
-		if (log_allowed(&c->log_limit, clock_ns()))
+		if (log_allowed(&k->abort_limit, clock_ns()))
 			log_warning("nvme:%s: command 0x%04x of queue %u has not ended in %u s: it "
 				    "is aborted",
 				    c->pci.bdf, cid, qid, c->timeout_ms / 1000);
@@ -195,15 +200,29 @@ out:
 	pthread_mutex_unlock(&c->lock);
 }
 
+static void look_events(struct ctrl *c)
+{
+	pthread_mutex_lock(&c->lock);
+	if (!c->dead)
+		ctrl_look_events(c);
+	pthread_mutex_unlock(&c->lock);
+}
+
 static void *keeper_main(void *arg)
 {
 	struct keeper *k = arg;
+	struct pollfd called = { .fd = k->event_fd, .events = POLLIN };
 	uint64_t count;
 
-	while (read(k->event_fd, &count, sizeof(count)) > 0 || errno == EINTR) {
-		if (atomic_load(&k->stop))
-			break;
-		look(k);
+	while (!atomic_load(&k->stop)) {
+		int n = poll(&called, 1, EVENTS_MS);
+
+		if (!n)
+			look_events(k->ctrl);
+		if (n <= 0 || read(k->event_fd, &count, sizeof(count)) < 0)
+			continue;
+		if (!atomic_load(&k->stop))
+			look(k);
 	}
 	return NULL;
 }

@@ -86,11 +86,13 @@ _Static_assert(sizeof(struct nvme_cqe) == 16, "4.6");
 enum nvme_admin_opcode {
 	NVME_ADMIN_DELETE_SQ = 0x00,
 	NVME_ADMIN_CREATE_SQ = 0x01,
+	NVME_ADMIN_GET_LOG = 0x02,
 	NVME_ADMIN_DELETE_CQ = 0x04,
 	NVME_ADMIN_CREATE_CQ = 0x05,
 	NVME_ADMIN_IDENTIFY = 0x06,
 	NVME_ADMIN_ABORT = 0x08,
 	NVME_ADMIN_SET_FEATURES = 0x09,
+	NVME_ADMIN_ASYNC_EVENT = 0x0c,
 };
 
 enum nvme_opcode {
@@ -109,6 +111,11 @@ enum nvme_identify {
 
 /* 5.21.1.7 */
 #define NVME_FEATURE_NUMBER_OF_QUEUES 0x07u
+
+/* 5.21.1.11 */
+#define NVME_FEATURE_EVENTS   0x0bu
+#define NVME_EVENTS_HEALTH    0xffu
+#define NVME_EVENTS_NAMESPACE (1u << 8)
 
 /* 5.3, 5.4 */
 #define NVME_QUEUE_CONTIGUOUS (1u << 0)

@@ -107,6 +107,8 @@ static inline void fake_admin(struct fake *f, const struct nvme_sqe *sqe)
 	case NVME_ADMIN_SET_FEATURES:
 		cqe.result = (FAKE_QUEUES - 2) | (FAKE_QUEUES - 2) << 16;
 		break;
+	case NVME_ADMIN_ASYNC_EVENT:
+		return;
 	case NVME_ADMIN_ABORT:
 		atomic_fetch_add(&f->nr_aborts, 1);
 		cqe.result = 1; /* not aborted */

@@ -68,6 +68,9 @@ dom0() {
 	grep "nvme:$slow" $daemon_log >/tmp/slow.log
 	say_file /tmp/slow.log 20
 
+	host monitor qom-set /machine/peripheral/slowctrl smart_critical_warning 4
+	check "the drive's health becomes bad: that is logged" wait_for 20 daemon_says "nvme:$slow reports its reliability is degraded"
+
 	guest_start g1 write_on xvdc
 	sleep 2
 	host monitor device_del pulledctrl
