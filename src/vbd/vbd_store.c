@@ -195,11 +195,12 @@ static int report_fn(struct store *s, xs_transaction_t t, void *arg)
 	return err;
 }
 
-void vbd_report(struct vbd *v, int err)
+void vbd_report(struct vbd *v)
 {
 	struct report r = { .v = v };
+	int err;
 
-	snprintf(r.text, sizeof(r.text), "%d %s", -err, v->error.text);
+	snprintf(r.text, sizeof(r.text), "%d %s", -v->err, v->error.text);
 	err = store_transact(v->host->store, report_fn, &r);
 	if (err && err != -ENOENT)
 		log_warning("%s: cannot write the error to xenstore: %s", v->name, strerror(-err));
