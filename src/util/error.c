@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "text.h"
+
 int error_set(struct error *e, int err, const char *fmt, ...)
 {
 	va_list ap;
@@ -12,6 +14,7 @@ int error_set(struct error *e, int err, const char *fmt, ...)
 		va_start(ap, fmt);
 		vsnprintf(e->text, sizeof(e->text), fmt, ap);
 		va_end(ap);
+		text_printable(e->text);
 	}
 	return -err;
 }

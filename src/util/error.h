@@ -20,7 +20,8 @@ struct error {
  *
  * @e:   where to write; may be NULL
  * @err: a positive errno
- * @fmt: one sentence without a full stop; cut if it is longer than the buffer
+ * @fmt: one sentence without a full stop; cut if it is longer than the buffer, and without control
+ *       characters whatever a guest has put into it
  *
  * Return: -@err, so that a caller can write "return error_set(...)".
  */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "text.h"
 
 static const struct {
 	enum log_level level;
@@ -77,6 +78,7 @@ void log_line(enum log_level level, const char *fmt, ...)
 	va_end(ap);
 	if (m < 0)
 		return;
+	text_printable(line + n);
 	n += m;
 	if (n > (int)sizeof(line) - 1)
 		n = (int)sizeof(line) - 1;

@@ -2,8 +2,9 @@
 /*
  * log - lines to standard error, or to the journal if that is where standard error goes.
  *
- * One line is one write(2), so lines of several threads do not mix. Under systemd (JOURNAL_STREAM
- * is set) each line carries its priority as "<N>"; elsewhere it carries time and level in words.
+ * One line is one write(2), so lines of several threads do not mix, and has no control characters,
+ * whoever wrote its words. Under systemd (JOURNAL_STREAM is set) each line carries its priority as
+ * "<N>"; elsewhere it carries time and level in words.
  *
  * Nothing that a guest can cause at will is logged without a bound; see log_limit.
  *

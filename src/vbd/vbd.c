@@ -33,11 +33,25 @@ static bool vbd_watch(struct vbd *v, bool on)
 	return on ? xs_watch(xs, path, token) : xs_unwatch(xs, path, token);
 }
 
-/* A line about something that the guest did, so as many as are good for us. */
-static void log_guest(struct vbd *v, const char *text)
+/* For a line about something that the guest can bring about as often as it likes. */
+static bool may_log(struct vbd *v)
 {
-	if (log_allowed(&v->log_limit, clock_ns()))
-		log_warning("%s: %s", v->name, text);
+	if (!log_allowed(&v->log_limit, clock_ns()))
+		return false;
+	if (v->log_limit.suppressed)
+		log_warning("%s: %u lines like these were left out", v->name,
+			    v->log_limit.suppressed);
+	v->log_limit.suppressed = 0;
+	return true;
+}
+
+/* What is wrong with the disk; ACTION_REPORT writes it to xenstore. */
+static void set_error(struct vbd *v, enum log_level level, int err, const struct error *e)
+{
+	v->err = err;
+	v->error = *e;
+	if (may_log(v))
+		log_line(level, "%s: %s", v->name, e->text);
 }
 
 static enum negotiate_event vbd_open(struct vbd *v)
@@ -54,13 +68,13 @@ static enum negotiate_event vbd_open(struct vbd *v)
 		err = bdev_open(v->config.uri, &args, &v->bdev, &e);
 	if (err) {
 		v->bdev = NULL;
-		v->error = e;
-		log_error("%s: %s", v->name, e.text);
-		vbd_report(v, err);
+		set_error(v, LOG_LEVEL_ERROR, err, &e);
 		return EVENT_OPEN_FAILED;
 	}
-	log_info("%s: opened %s: %" PRIu64 " MiB%s", v->name, v->config.uri,
-		 v->bdev->info.size_bytes >> 20, v->config.read_only ? ", read-only" : "");
+	/* Closed and opened again with each turn of the frontend from 6 to 1. */
+	if (may_log(v))
+		log_info("%s: opened %s: %" PRIu64 " MiB%s", v->name, v->config.uri,
+			 v->bdev->info.size_bytes >> 20, v->config.read_only ? ", read-only" : "");
 	return EVENT_OPENED;
 }
 
@@ -74,9 +88,10 @@ static void vbd_close_bdev(struct vbd *v)
 static void on_broken(void *arg)
 {
 	struct vbd *v = arg;
+	struct error e;
+	int err = error_set(&e, EPROTO, "the guest's ring claims more requests than it has slots");
 
-	error_set(&v->error, EPROTO, "the guest's ring claims more requests than it has slots");
-	log_guest(v, v->error.text);
+	set_error(v, LOG_LEVEL_WARNING, err, &e);
 	vbd_feed(v, EVENT_BROKEN);
 }
 
@@ -85,7 +100,7 @@ static void on_drained(void *arg)
 	struct vbd *v = arg;
 	const struct queue_stats *st = &v->queue->stats;
 
-	if (log_allowed(&v->log_limit, clock_ns()))
+	if (may_log(v))
 		log_info("%s: disconnected after %" PRIu64 " reads, %" PRIu64 " writes, %" PRIu64
 			 " flushes, %" PRIu64 " errors, %" PRIu64 " refused",
 			 v->name, st->reads, st->writes, st->flushes, st->errors, st->refused);
@@ -183,7 +198,7 @@ static enum negotiate_event vbd_connect(struct vbd *v)
 	if (err)
 		goto unmap;
 	transfer_words(v->queue->direct_from_bytes, transfer, sizeof(transfer));
-	if (log_allowed(&v->log_limit, clock_ns()))
+	if (may_log(v))
 		log_info("%s: connected: %s, one ring of %u slots, transfer %s", v->name,
 			 t.abi->protocol, v->queue->ring.nr_entries, transfer);
 	vbd_write_state(v, XenbusStateConnected);
@@ -192,8 +207,7 @@ unmap:
 	grant_unmap(v->host->gnttab, v->ring_page, 1);
 	v->ring_page = NULL;
 fail:
-	v->error = e;
-	log_guest(v, e.text);
+	set_error(v, LOG_LEVEL_WARNING, err, &e);
 	return EVENT_CONNECT_FAILED;
 }
 
@@ -223,7 +237,7 @@ static enum negotiate_event vbd_act(struct vbd *v, uint32_t actions)
 	enum negotiate_event event = NO_EVENT;
 
 	if (actions & ACTION_REPORT)
-		vbd_report(v, -EPROTO);
+		vbd_report(v);
 	if (actions & ACTION_OPEN)
 		event = vbd_open(v);
 	if (actions & ACTION_PUBLISH) {

@@ -65,7 +65,8 @@ struct vbd {
 	uint32_t xenbus_state; /* as last written by us; 0: not yet */
 	bool removed; /* the toolstack has taken its nodes away */
 	bool dirty; /* something changed in xenstore */
-	struct error error; /* the last that was reported */
+	struct error error; /* what is wrong with it; empty: nothing */
+	int err; /* its -errno */
 
 	struct bdev *bdev; /* or NULL */
 	struct queue *queue; /* or NULL */

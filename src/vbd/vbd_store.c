@@ -96,6 +96,12 @@ int vbd_transport_read(struct vbd *v, struct vbd_transport *out, struct error *e
 	return 0;
 }
 
+/* Removed and made again faster than we looked: a new disk begins at state 1, which we never write. */
+static bool made_anew(const struct vbd *v, uint32_t state)
+{
+	return state == XenbusStateInitialising && v->xenbus_state;
+}
+
 void vbd_view_read(struct vbd *v, struct vbd_view *out)
 {
 	struct store *s = v->host->store;
@@ -108,9 +114,7 @@ void vbd_view_read(struct vbd *v, struct vbd_view *out)
 		out->removed = true;
 		return;
 	}
-	/* Removed and made anew faster than we looked: a new disk begins at state 1. */
-	if (state == XenbusStateInitialising && v->xenbus_state)
-		out->removed = true;
+	out->removed = made_anew(v, state);
 	store_read_u32(s, XBT_NULL, &online, "%s/online", v->path);
 	out->offline = !online;
 
@@ -129,12 +133,18 @@ static int put(struct vbd *v, xs_transaction_t t, const char *node, uint64_t val
 	return store_write(v->host->store, t, v->path, node, text);
 }
 
-/* To be asked first in each transaction: writing would bring the directory back. */
+/*
+ * To be asked first in each transaction: writing would bring the directory back, or tell the
+ * toolstack about another disk what is true of this one.
+ */
 static int still_there(struct vbd *v, xs_transaction_t t)
 {
-	uint32_t domid;
+	struct store *s = v->host->store;
+	uint32_t domid, state = 0;
+	int err = store_read_u32(s, t, &domid, "%s/frontend-id", v->path);
 
-	return store_read_u32(v->host->store, t, &domid, "%s/frontend-id", v->path);
+	store_read_u32(s, t, &state, "%s/state", v->path);
+	return !err && made_anew(v, state) ? -ENOENT : err;
 }
 
 /* The product of sectors and sector-size has to be a multiple of it. */
@@ -170,12 +180,18 @@ static int publish_fn(struct store *s, xs_transaction_t t, void *arg)
 
 	for (size_t i = 0; i < sizeof(nodes) / sizeof(nodes[0]) && !err; i++)
 		err = put(v, t, nodes[i].node, nodes[i].value);
+	if (!err)
+		err = store_remove(s, t, v->path, "xenblkd-error");
 	return err;
 }
 
-int vbd_publish(struct vbd *v)
+void vbd_publish(struct vbd *v)
 {
-	return store_transact(v->host->store, publish_fn, v);
+	int err = store_transact(v->host->store, publish_fn, v);
+
+	if (err && err != -ENOENT)
+		log_error("%s: cannot write the disk's properties to xenstore: %s", v->name,
+			  strerror(-err));
 }
 
 struct report {
@@ -195,11 +211,12 @@ static int report_fn(struct store *s, xs_transaction_t t, void *arg)
 	return err;
 }
 
-void vbd_report(struct vbd *v, int err)
+void vbd_report(struct vbd *v)
 {
 	struct report r = { .v = v };
+	int err;
 
-	snprintf(r.text, sizeof(r.text), "%d %s", -err, v->error.text);
+	snprintf(r.text, sizeof(r.text), "%d %s", -v->err, v->error.text);
 	err = store_transact(v->host->store, report_fn, &r);
 	if (err && err != -ENOENT)
 		log_warning("%s: cannot write the error to xenstore: %s", v->name, strerror(-err));
@@ -232,7 +249,8 @@ void vbd_unreport(struct vbd *v)
 {
 	int err;
 
-	if (!v->error.text[0])
+	/* At first there may be one of a predecessor's that was killed. */
+	if (!v->error.text[0] && v->xenbus_state)
 		return;
 	err = store_transact(v->host->store, unreport_fn, v);
 	if (err)

@@ -40,11 +40,11 @@ struct vbd_view {
 
 void vbd_view_read(struct vbd *v, struct vbd_view *out);
 
-/* vbd_publish - features and properties, and no error any more. Return: 0 or -errno. */
-int vbd_publish(struct vbd *v);
+/* vbd_publish - features and properties, and no error any more; logs a failure. */
+void vbd_publish(struct vbd *v);
 
-/* vbd_report - v->error, where toolstacks and our hotplug script look. */
-void vbd_report(struct vbd *v, int err);
+/* vbd_report - v->error and v->err, where toolstacks and our hotplug script look. */
+void vbd_report(struct vbd *v);
 /* vbd_unreport - takes back what lies outside the backend directory. */
 void vbd_unreport(struct vbd *v);
 

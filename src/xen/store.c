@@ -100,22 +100,32 @@ int store_read_u32(struct store *s, xs_transaction_t t, uint32_t *out, const cha
 	return good ? 0 : -EINVAL;
 }
 
+static int node_path(char *path, size_t size, const char *dir, const char *node)
+{
+	int n = snprintf(path, size, "%s/%s", dir, node);
+
+	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
 int store_write(struct store *s, xs_transaction_t t, const char *dir, const char *node,
 		const char *value)
 {
 	char path[STORE_PATH_MAX];
-	int n = snprintf(path, sizeof(path), "%s/%s", dir, node);
+	int err = node_path(path, sizeof(path), dir, node);
 
-	if (n < 0 || (size_t)n >= sizeof(path))
-		return -ENAMETOOLONG;
+	if (err)
+		return err;
 	return xs_write(s->xs, t, path, value, (unsigned int)strlen(value)) ? 0 : -errno;
 }
 
-int store_remove(struct store *s, const char *path)
+int store_remove(struct store *s, xs_transaction_t t, const char *dir, const char *node)
 {
-	if (xs_rm(s->xs, XBT_NULL, path) || errno == ENOENT)
-		return 0;
-	return -errno;
+	char path[STORE_PATH_MAX];
+	int err = node_path(path, sizeof(path), dir, node);
+
+	if (err)
+		return err;
+	return xs_rm(s->xs, t, path) || errno == ENOENT ? 0 : -errno;
 }
 
 int store_transact(struct store *s, int (*fn)(struct store *s, xs_transaction_t t, void *arg),

@@ -50,8 +50,8 @@ int store_read_u32(struct store *s, xs_transaction_t t, uint32_t *out, const cha
 int store_write(struct store *s, xs_transaction_t t, const char *dir, const char *node,
 		const char *value);
 
-/* store_remove - removes a node and all below; none there is well. Return: 0 or -errno. */
-int store_remove(struct store *s, const char *path);
+/* store_remove - removes @dir/@node and all below; none there is well. Return: 0 or -errno. */
+int store_remove(struct store *s, xs_transaction_t t, const char *dir, const char *node);
 
 /**
  * store_transact - runs @fn in a transaction, again for as long as others come in between

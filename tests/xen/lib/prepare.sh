@@ -36,7 +36,8 @@ prepare_packages() {
 }
 
 prepare_debs() {
-	[ -f "$cache/root/.complete" ] && return
+	# Whole, and of these packages.
+	[ "$(cat "$cache/root/.complete" 2>/dev/null)" = "$lab_packages" ] && return
 	say_step "fetching Debian's Xen and kernel"
 	rm -rf "$cache/debs" "$cache/root.tmp"
 	mkdir -p "$cache/debs" "$cache/root.tmp"
@@ -53,7 +54,7 @@ prepare_debs() {
 		dpkg -x "$deb" "$cache/root.tmp" || return
 	done
 	rm -rf "$cache/debs" "$cache/root.tmp"/usr/share/{doc,man}
-	touch "$cache/root.tmp/.complete"
+	echo "$lab_packages" >"$cache/root.tmp/.complete"
 	rm -rf "$cache/root"
 	mv "$cache/root.tmp" "$cache/root"
 }
@@ -165,7 +166,10 @@ prepare_images() {
 	depmod -b "$cache/root" "$kernel"
 	zcat "$cache/root/boot/xen-4.17-amd64.gz" >"$tmp/xen.elf"
 	extract_vmlinux "$cache/root/boot/vmlinuz-$kernel" "$tmp/vmlinux" || return
-	(set -e; make_guest_image "$tmp"; make_dom0_image "$tmp") || return
+	# A shell of its own: in this one, called as a condition, "set -e" would mean nothing, and what
+	# is half made would be taken for whole.
+	cache=$cache lab_dir=$lab_dir kernel=$kernel bash -euo pipefail -c \
+		'. "$lab_dir/lib/prepare.sh"; make_guest_image "$1"; make_dom0_image "$1"' - "$tmp" || return
 	rm -rf "$tmp"/{guest,fio,dom0}
 	images_stamp >"$tmp/stamp"
 	rm -rf "$cache/images"
