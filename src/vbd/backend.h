@@ -24,6 +24,7 @@ struct backend {
 	struct list vbds;
 	char path[STORE_PATH_MAX]; /* "/local/domain/0/backend/vbd" */
 	struct reactor_fd store_fd;
+	struct reactor_fd retry_fd; /* a timer */
 	struct poller poller;
 	bool rescan; /* there may be disks that we do not know */
 	bool stopping;

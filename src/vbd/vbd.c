@@ -290,7 +290,18 @@ void vbd_refresh(struct vbd *v)
 	/* Neither of these frees it. */
 	if (view.offline)
 		vbd_feed(v, EVENT_OFFLINE);
+	v->wants_retry = v->state == NEGOTIATE_REFUSED && view.frontend == EVENT_FRONTEND_CONNECTED;
+	if (v->wants_retry)
+		v->host->retry_later(v->host);
 	vbd_feed(v, view.frontend);
+}
+
+void vbd_retry(struct vbd *v)
+{
+	if (!v->wants_retry)
+		return;
+	v->wants_retry = false;
+	vbd_feed(v, EVENT_RETRY);
 }
 
 void vbd_stop(struct vbd *v)

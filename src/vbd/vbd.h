@@ -39,6 +39,8 @@ struct vbd_host {
 	const char *class; /* "vbd" */
 	/* The disk has been freed and its nodes may have been made anew. */
 	void (*gone)(struct vbd_host *host);
+	/* Asks for vbd_retry() a little later. */
+	void (*retry_later)(struct vbd_host *host);
 };
 
 /* What the toolstack wrote. */
@@ -65,6 +67,7 @@ struct vbd {
 	uint32_t xenbus_state; /* as last written by us; 0: not yet */
 	bool removed; /* the toolstack has taken its nodes away */
 	bool dirty; /* something changed in xenstore */
+	bool wants_retry; /* the guest is connected, and the bdev did not open */
 	struct error error; /* what is wrong with it; empty: nothing */
 	int err; /* its -errno */
 
@@ -91,6 +94,14 @@ struct vbd *vbd_create(struct vbd_host *host, const char *path, const struct vbd
  * @v: may be freed
  */
 void vbd_refresh(struct vbd *v);
+
+/**
+ * vbd_retry - opens the bdev of a guest that was served before, if it did not open
+ *
+ * The device may have been in use because what a daemon had in flight that was killed was not
+ * finished, or may come to exist later.
+ */
+void vbd_retry(struct vbd *v);
 
 /**
  * vbd_stop - the daemon ends: finishes what is in flight and lets go
