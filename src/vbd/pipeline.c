@@ -28,14 +28,27 @@ static void evtchn_ready(struct reactor_fd *rfd)
 		evtchn_unmask(pl->evtchn, (uint32_t)port);
 		if ((uint32_t)port < pl->nr_ports && pl->by_port[port])
 			pipeline_activate(pl, pl->by_port[port]);
+		/* The others are looked at in any case; the descriptor stays readable for them. */
+		if (!pl->nr_asleep)
+			return;
 	}
 }
 
 void pipeline_activate(struct pipeline *pl, struct queue *q)
 {
-	if (!list_linked(&q->link))
+	if (!list_linked(&q->link)) {
 		list_add_tail(&pl->active, &q->link);
+		pl->nr_asleep--;
+	}
 	q->last_work_ns = pl->reactor->now_ns;
+}
+
+void pipeline_deactivate(struct pipeline *pl, struct queue *q)
+{
+	if (list_linked(&q->link)) {
+		list_del(&q->link);
+		pl->nr_asleep++;
+	}
 }
 
 bool pipeline_has_room(const struct pipeline *pl)
@@ -134,14 +147,16 @@ int pipeline_add_queue(struct pipeline *pl, struct queue *q)
 		pl->nr_ports = nr;
 	}
 	pl->by_port[q->port] = q;
+	pl->nr_asleep++;
 	pipeline_activate(pl, q);
 	return 0;
 }
 
 void pipeline_del_queue(struct pipeline *pl, struct queue *q)
 {
+	pipeline_deactivate(pl, q);
 	pl->by_port[q->port] = NULL;
-	list_del(&q->link);
+	pl->nr_asleep--;
 }
 
 int pipeline_create(struct pipeline *pl, const struct pipeline_args *args, struct error *e)

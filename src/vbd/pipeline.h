@@ -42,6 +42,7 @@ struct pipeline {
 	struct grant_batch batch;
 
 	struct list active; /* queues with work, the next to be served first */
+	uint32_t nr_asleep; /* queues that are not in it */
 	struct list incoming; /* ios with operations in the batch of this turn's bring in */
 	struct list outgoing; /* ios that the device is done with */
 };
@@ -76,5 +77,8 @@ bool pipeline_has_room(const struct pipeline *pl);
 
 /* pipeline_activate - the queue has work: it is visited from the next turn on. */
 void pipeline_activate(struct pipeline *pl, struct queue *q);
+
+/* pipeline_deactivate - it is visited no more until its event comes. */
+void pipeline_deactivate(struct pipeline *pl, struct queue *q);
 
 #endif

@@ -235,7 +235,7 @@ void queue_settle(struct queue *q)
 	if (q->starved || pl->reactor->now_ns - q->last_work_ns < pl->reactor->poll_ns)
 		return;
 	if (q->broken || queue_arm(q))
-		list_del(&q->link);
+		pipeline_deactivate(pl, q);
 }
 
 bool queue_arm(struct queue *q)
