@@ -126,6 +126,7 @@ static int read_capabilities(struct ctrl *c, struct error *e)
 	if (low == NVME_ABSENT && high == NVME_ABSENT)
 		return error_set(e, ENODEV, "nvme:%s does not answer", c->pci.bdf);
 	c->depth = NVME_CAP_MQES(low) + 1;
+	c->cq_depth = c->depth > CTRL_CQ_DEPTH ? CTRL_CQ_DEPTH : c->depth;
 	if (c->depth > CTRL_QUEUE_DEPTH)
 		c->depth = CTRL_QUEUE_DEPTH;
 	c->ready_ms = (NVME_CAP_TO(low) + 1) * 500;

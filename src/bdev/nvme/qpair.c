@@ -227,7 +227,7 @@ static void reap(struct qpair *qp)
 {
 	uint32_t n;
 
-	for (n = 0; n < qp->depth; n++) {
+	for (n = 0; n < qp->cq_depth; n++) {
 		volatile struct nvme_cqe *at = &qp->cq[qp->cq_head];
 		struct nvme_cqe cqe;
 
@@ -239,14 +239,17 @@ static void reap(struct qpair *qp)
 		cqe.cid = at->cid;
 		cqe.sq_id = at->sq_id;
 		cqe.sq_head = at->sq_head;
-		if (++qp->cq_head == qp->depth) {
+		if (++qp->cq_head == qp->cq_depth) {
 			qp->cq_head = 0;
 			qp->cq_phase = !qp->cq_phase;
 		}
 		take_completion(qp, &cqe);
 	}
-	if (!n)
+	qp->cq_unrung += n;
+	/* Each slot may yet be answered, and one entry always stays empty. */
+	if (qp->cq_unrung + qp->nr_slots < qp->cq_depth || !n)
 		return;
+	qp->cq_unrung = 0;
 	pci_write32(&qp->ctrl->pci, ctrl_doorbell(qp->ctrl, qp->qid, true), qp->cq_head);
 	qp->stats.cq_doorbells++;
 }

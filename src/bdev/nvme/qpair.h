@@ -3,7 +3,8 @@
  * qpair - one submission and one completion queue, of one thread on one controller.
  *
  * Requests wait in a list until qpair_poll() makes commands of them, as many as there are slots,
- * rings the doorbell once for all, takes what has been completed, and rings the other doorbell once.
+ * rings the doorbell once for all, and takes what has been completed. The other doorbell only says
+ * that there is room again: it is rung when there might not be.
  * A request may take several commands: at the most that one command may move, and where its memory
  * cannot be said in one list of PRPs (prp.h). It ends when all have ended; the first error counts.
  *
@@ -79,7 +80,8 @@ struct qpair {
 	pthread_t owner;
 	uint32_t refs; /* channels; the owner's */
 	uint16_t qid;
-	uint32_t depth; /* entries of each queue */
+	uint32_t depth; /* entries of the submission queue */
+	uint32_t cq_depth; /* and of the other, with room for what its doorbell is spared */
 	struct list waiting; /* requests that want commands; the owner's */
 
 	pthread_mutex_t lock; /* all below */
@@ -88,6 +90,7 @@ struct qpair {
 	volatile struct nvme_cqe *cq;
 	uint32_t sq_tail, sq_rung; /* rung: what the controller was told */
 	uint32_t cq_head;
+	uint32_t cq_unrung; /* entries taken that the controller was not told of */
 	bool cq_phase;
 	struct slot slots[QPAIR_MAX_SLOTS];
 	uint8_t free[QPAIR_MAX_SLOTS]; /* stack of slots */
