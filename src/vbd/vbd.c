@@ -121,8 +121,10 @@ static void on_drained(void *arg)
 
 	if (may_log(v))
 		log_info("%s: disconnected after %" PRIu64 " reads, %" PRIu64 " writes, %" PRIu64
-			 " flushes, %" PRIu64 " errors, %" PRIu64 " refused",
-			 v->name, st->reads, st->writes, st->flushes, st->errors, st->refused);
+			 " flushes, %" PRIu64 " errors, %" PRIu64 " refused; %" PRIu64
+			 " were indirect",
+			 v->name, st->reads, st->writes, st->flushes, st->errors, st->refused,
+			 st->indirect);
 	queue_destroy(v->queue);
 	v->queue = NULL;
 	vbd_unmap_ring(v);
@@ -165,7 +167,8 @@ static int vbd_start_queue(struct vbd *v, const struct transport *t, struct erro
 		.remote_port = t->queues[0].event_channel,
 		.limits = { .size_bytes = v->bdev->info.size_bytes,
 			    .read_only = v->config.read_only,
-			    .flush = v->bdev->info.flush },
+			    .flush = v->bdev->info.flush,
+			    .max_indirect_segments = TABLE_SEGMENTS },
 		.bdev = v->bdev,
 		.direct_from_bytes = direct_from_bytes(v),
 		.state_dir = host->state_dir,

@@ -142,6 +142,7 @@ static int publish_fn(struct store *s, xs_transaction_t t, void *arg)
 		{ "feature-barrier", 0 },
 		{ "feature-discard", 0 },
 		{ "feature-persistent", 0 },
+		{ "feature-max-indirect-segments", TABLE_SEGMENTS },
 		{ "max-ring-page-order", TRANSPORT_MAX_RING_ORDER },
 		{ "max-ring-pages", TRANSPORT_MAX_RING_PAGES },
 		{ "multi-queue-max-queues", 1 },
