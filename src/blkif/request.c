@@ -8,7 +8,13 @@
 _Static_assert(REQUEST_MAX_SEGMENTS == BLKIF_MAX_SEGMENTS_PER_REQUEST, "segments");
 
 /* The same in every ABI. */
-#define NR_SEGMENTS_AT 1u
+#define NR_SEGMENTS_AT		1u
+#define INDIRECT_OP_AT		1u
+#define INDIRECT_NR_SEGMENTS_AT 2u
+#define SEGMENT_BYTES		sizeof(struct blkif_request_segment)
+
+_Static_assert(REQUEST_MAX_INDIRECT_PAGES == BLKIF_MAX_INDIRECT_PAGES_PER_REQUEST, "pages");
+_Static_assert(REQUEST_SEGMENTS_PER_PAGE *SEGMENT_BYTES == RING_PAGE_BYTES, "segments a page");
 
 static uint64_t raw_u64(const struct raw_request *raw, size_t at)
 {
@@ -18,12 +24,11 @@ static uint64_t raw_u64(const struct raw_request *raw, size_t at)
 	return value;
 }
 
-static bool parse_segment(const struct abi *abi, const struct raw_request *raw, size_t index,
-			  struct segment *out)
+static bool parse_segment(const uint8_t *raw, struct segment *out)
 {
 	struct blkif_request_segment seg;
 
-	memcpy(&seg, raw->bytes + abi->segments + index * sizeof(seg), sizeof(seg));
+	memcpy(&seg, raw, sizeof(seg));
 	if (seg.first_sect > seg.last_sect || seg.last_sect >= SECTORS_PER_PAGE)
 		return false;
 	out->gref = seg.gref;
@@ -32,29 +37,81 @@ static bool parse_segment(const struct abi *abi, const struct raw_request *raw, 
 	return true;
 }
 
+static bool is_within(const struct request *req, const struct request_limits *limits)
+{
+	uint64_t end_bytes;
+
+	return !__builtin_add_overflow(req->offset_bytes, req->len_bytes, &end_bytes) &&
+	       end_bytes <= limits->size_bytes;
+}
+
+static bool parse_offset(const struct abi *abi, const struct raw_request *raw, struct request *req)
+{
+	return !__builtin_mul_overflow(raw_u64(raw, abi->sector_number), SECTOR_BYTES,
+				       &req->offset_bytes);
+}
+
 /* Reads and writes: segments and range are wrong in the same way for both. */
 static int16_t parse_transfer(const struct abi *abi, const struct raw_request *raw,
 			      const struct request_limits *limits, struct request *req)
 {
-	uint64_t end_bytes;
-
 	req->nr_segments = raw->bytes[NR_SEGMENTS_AT];
 	if (req->nr_segments == 0 || req->nr_segments > REQUEST_MAX_SEGMENTS)
 		return BLKIF_RSP_ERROR;
 
+	req->indirect = false;
 	req->len_bytes = 0;
 	for (size_t i = 0; i < req->nr_segments; i++) {
-		if (!parse_segment(abi, raw, i, &req->segments[i]))
+		if (!parse_segment(raw->bytes + abi->segments + i * SEGMENT_BYTES,
+				   &req->segments[i]))
 			return BLKIF_RSP_ERROR;
 		req->len_bytes += req->segments[i].len_bytes;
 	}
-
-	if (__builtin_mul_overflow(raw_u64(raw, abi->sector_number), SECTOR_BYTES,
-				   &req->offset_bytes) ||
-	    __builtin_add_overflow(req->offset_bytes, req->len_bytes, &end_bytes) ||
-	    end_bytes > limits->size_bytes)
+	if (!parse_offset(abi, raw, req) || !is_within(req, limits))
 		return BLKIF_RSP_ERROR;
 	return BLKIF_RSP_OKAY;
+}
+
+/*
+ * A transfer whose segments lie in pages of the guest's. What is within may be a read or a write and
+ * nothing else; the response names it, and not BLKIF_OP_INDIRECT.
+ */
+static int16_t parse_indirect(const struct abi *abi, const struct raw_request *raw,
+			      const struct request_limits *limits, struct request *req)
+{
+	if (!limits->max_indirect_segments)
+		return BLKIF_RSP_EOPNOTSUPP;
+	req->operation = raw->bytes[INDIRECT_OP_AT];
+	if (req->operation != BLKIF_OP_READ && req->operation != BLKIF_OP_WRITE)
+		return BLKIF_RSP_ERROR;
+	if (req->operation == BLKIF_OP_WRITE && limits->read_only)
+		return BLKIF_RSP_ERROR;
+	req->op = req->operation == BLKIF_OP_READ ? REQUEST_READ : REQUEST_WRITE;
+
+	memcpy(&req->nr_segments, raw->bytes + INDIRECT_NR_SEGMENTS_AT, sizeof(req->nr_segments));
+	if (req->nr_segments == 0 || req->nr_segments > limits->max_indirect_segments)
+		return BLKIF_RSP_ERROR;
+	req->indirect = true;
+	req->len_bytes = 0;
+	memcpy(req->indirect_grefs, raw->bytes + abi->indirect_grefs, sizeof(req->indirect_grefs));
+	if (!parse_offset(abi, raw, req) || !is_within(req, limits))
+		return BLKIF_RSP_ERROR;
+	return BLKIF_RSP_OKAY;
+}
+
+int16_t request_parse_segments(struct request *req, const struct raw_segments *const *pages,
+			       const struct request_limits *limits, struct segment *segments)
+{
+	req->len_bytes = 0;
+	for (size_t i = 0; i < req->nr_segments; i++) {
+		const struct raw_segments *page = pages[i / REQUEST_SEGMENTS_PER_PAGE];
+
+		if (!parse_segment(page->bytes + i % REQUEST_SEGMENTS_PER_PAGE * SEGMENT_BYTES,
+				   &segments[i]))
+			return BLKIF_RSP_ERROR;
+		req->len_bytes += segments[i].len_bytes;
+	}
+	return is_within(req, limits) ? BLKIF_RSP_OKAY : BLKIF_RSP_ERROR;
 }
 
 static int16_t parse_flush(const struct raw_request *raw, const struct request_limits *limits,
@@ -67,6 +124,7 @@ static int16_t parse_flush(const struct raw_request *raw, const struct request_l
 	if (!limits->flush || raw->bytes[NR_SEGMENTS_AT] != 0)
 		return BLKIF_RSP_EOPNOTSUPP;
 	req->op = REQUEST_FLUSH;
+	req->indirect = false;
 	req->nr_segments = 0;
 	req->offset_bytes = 0;
 	req->len_bytes = 0;
@@ -91,6 +149,8 @@ int16_t request_parse(const struct abi *abi, const struct raw_request *raw,
 		return parse_transfer(abi, raw, limits, req);
 	case BLKIF_OP_FLUSH_DISKCACHE:
 		return parse_flush(raw, limits, req);
+	case BLKIF_OP_INDIRECT:
+		return parse_indirect(abi, raw, limits, req);
 	default:
 		/* Not an error: on that, some guests give up the disk and not the operation. */
 		return BLKIF_RSP_EOPNOTSUPP;

@@ -106,7 +106,7 @@ static const struct option table[] = {
 	  set_cpu, 0, 0, 4095 },
 	{ "poll-us", "N", "poll so long without work before sleeping (50; 0 if there is one CPU)",
 	  set_i64, FIELD(poll_us), 0, 1000000 },
-	{ "buffer-mib", "N", "memory for data in flight (16)", set_u32, FIELD(buffer_mib), 1, 64 },
+	{ "buffer-mib", "N", "memory for data in flight (16)", set_u32, FIELD(buffer_mib), 2, 64 },
 	{ "transfer", "WORD", "auto, auto:BYTES, direct or copy, for disks that do not say (auto)",
 	  set_transfer },
 	{ "state-dir", "DIR", "where the state of disks is kept (/run/xenblkd)", set_dir },

@@ -43,6 +43,8 @@ static size_t wanted_bytes(enum record_kind kind, uint32_t nr)
 		return grant_batch_bytes(nr);
 	case RECORD_QUEUE:
 		return queue_record_bytes(nr);
+	case RECORD_TABLES:
+		return table_record_bytes(nr);
 	}
 	return SIZE_MAX;
 }
@@ -75,6 +77,25 @@ static int open_all(struct leftover *l, const char *state_dir)
 	return 0;
 }
 
+/* The maps of requests in @f: runs of them. Return: run @i, *@nr long; NULL behind the last. */
+static struct io_map *map_run(const struct found *f, uint32_t i, uint32_t *nr)
+{
+	if (i >= f->nr)
+		return NULL;
+	switch (f->kind) {
+	case RECORD_QUEUE:
+		*nr = REQUEST_MAX_SEGMENTS;
+		return ((struct queue_record *)f->record.mem)->ios[i].maps;
+	case RECORD_TABLES:
+		*nr = TABLE_SEGMENTS;
+		return ((struct table_record *)f->record.mem)[i].maps;
+	case RECORD_PINS:
+	case RECORD_BATCH:
+		break;
+	}
+	return NULL;
+}
+
 /* Where a map may stand: calls @fn for each that does. */
 typedef void (*map_fn)(struct leftover *l, uint32_t handle, uint64_t bus);
 
@@ -85,7 +106,8 @@ static void for_each_map(struct leftover *l, map_fn fn)
 
 	for (uint32_t i = 0; i < l->nr_found; i++) {
 		struct found *f = &l->found[i];
-		const struct io_record *ios = ((struct queue_record *)f->record.mem)->ios;
+		const struct io_map *run;
+		uint32_t nr;
 
 		if (f->kind == RECORD_BATCH) {
 			grant_batch_view(f->record.mem, f->nr, &maps, &unmaps);
@@ -94,10 +116,10 @@ static void for_each_map(struct leftover *l, map_fn fn)
 					fn(l, maps[j].handle, maps[j].dev_bus_addr);
 			}
 		}
-		for (uint32_t j = 0; f->kind == RECORD_QUEUE && j < f->nr; j++) {
-			for (uint32_t k = 0; k < REQUEST_MAX_SEGMENTS; k++) {
-				if (ios[j].maps[k].mapped)
-					fn(l, ios[j].maps[k].handle, ios[j].maps[k].bus);
+		for (uint32_t j = 0; (run = map_run(f, j, &nr)); j++) {
+			for (uint32_t k = 0; k < nr; k++) {
+				if (run[k].mapped)
+					fn(l, run[k].handle, run[k].bus);
 			}
 		}
 	}
@@ -111,7 +133,8 @@ static void forget_map(struct leftover *l, uint32_t handle)
 
 	for (uint32_t i = 0; i < l->nr_found; i++) {
 		struct found *f = &l->found[i];
-		struct io_record *ios = ((struct queue_record *)f->record.mem)->ios;
+		struct io_map *run;
+		uint32_t nr;
 
 		if (f->kind == RECORD_BATCH) {
 			grant_batch_view(f->record.mem, f->nr, &maps, &unmaps);
@@ -120,12 +143,10 @@ static void forget_map(struct leftover *l, uint32_t handle)
 					maps[j].status = GRANT_STATUS_NEVER_RAN;
 			}
 		}
-		for (uint32_t j = 0; f->kind == RECORD_QUEUE && j < f->nr; j++) {
-			for (uint32_t k = 0; k < REQUEST_MAX_SEGMENTS; k++) {
-				struct io_map *map = &ios[j].maps[k];
-
-				if (map->mapped && map->handle == handle)
-					map->mapped = false;
+		for (uint32_t j = 0; (run = map_run(f, j, &nr)); j++) {
+			for (uint32_t k = 0; k < nr; k++) {
+				if (run[k].mapped && run[k].handle == handle)
+					run[k].mapped = false;
 			}
 		}
 	}
@@ -161,14 +182,14 @@ static void add_unmap(struct leftover *l, uint32_t handle, uint64_t bus)
 	struct gnttab_map_grant_ref *maps;
 	struct gnttab_unmap_grant_ref *unmaps;
 
+	if (l->nr_unmaps == l->batch->nr)
+		return; /* in the next round */
 	grant_batch_view(l->batch->record.mem, l->batch->nr, &maps, &unmaps);
 	/* One map may stand in the batch and in an io. */
 	for (uint32_t i = 0; i < l->nr_unmaps; i++) {
 		if (unmaps[i].handle == handle)
 			return;
 	}
-	if (l->nr_unmaps == l->batch->nr)
-		return; /* in the next round */
 	unmaps[l->nr_unmaps] = (struct gnttab_unmap_grant_ref){
 		.dev_bus_addr = bus,
 		.handle = handle,

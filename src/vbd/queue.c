@@ -48,6 +48,52 @@ static enum bdev_op bdev_op_of(enum request_op op)
 	return BDEV_FLUSH;
 }
 
+/* Where what is known of its segments lies. */
+static void io_place(struct io *io, struct table *t)
+{
+	struct io_record *r = io->record;
+
+	io->table = t;
+	io->segments = t ? t->record->segments : r->request.segments;
+	io->maps = t ? t->record->maps : r->maps;
+	io->pages = t ? t->pages : io->few_pages;
+	io->iov = t ? t->iov : io->few_iov;
+	r->table = t ? table_number(&io->queue->pipeline->tables, t) + 1 : 0;
+}
+
+static void io_free(struct queue *q, struct io *io)
+{
+	if (io->table)
+		table_put(&q->pipeline->tables, io->table);
+	/* The one used last is the one in the cache. */
+	list_add_head(&q->free, &io->link);
+	q->in_flight--;
+}
+
+/* All of the request is known. */
+static void io_describe(struct queue *q, struct io *io)
+{
+	const struct request *req = &io->record->request;
+
+	io->bio.op = bdev_op_of(req->op);
+	io->bio.offset_bytes = req->offset_bytes;
+	io->bio.len_bytes = req->len_bytes;
+	io->bio.iov = io->iov;
+	io->bio.nr_iov = req->nr_segments;
+	io->xfer = req->len_bytes >= q->direct_from_bytes ? &xfer_direct : &xfer_copy;
+}
+
+int16_t queue_parse_segments(struct queue *q, struct io *io,
+			     const struct raw_segments *const *pages)
+{
+	int16_t status =
+		request_parse_segments(&io->record->request, pages, &q->limits, io->segments);
+
+	if (status == BLKIF_RSP_OKAY)
+		io_describe(q, io);
+	return status;
+}
+
 static void io_begin(struct queue *q, struct io *io)
 {
 	const struct request *req = &io->record->request;
@@ -55,23 +101,31 @@ static void io_begin(struct queue *q, struct io *io)
 
 	q->in_flight++;
 	io->status = 0;
-	io->bio.op = bdev_op_of(req->op);
-	io->bio.offset_bytes = req->offset_bytes;
-	io->bio.len_bytes = req->len_bytes;
+	if (req->indirect) {
+		q->stats.indirect++;
+		io_place(io, table_get(&pl->tables));
+		pipeline_fetch(pl, io);
+		return;
+	}
+	io_place(io, NULL);
+	io_describe(q, io);
 	if (req->op == REQUEST_FLUSH) {
-		io->bio.nr_iov = 0;
 		list_add_tail(&q->pending, &io->link);
 		return;
 	}
-	io->xfer = req->len_bytes >= q->direct_from_bytes ? &xfer_direct : &xfer_copy;
-	io->bio.iov = io->iov;
-	io->bio.nr_iov = req->nr_segments;
 	io->xfer->bring_in(pl, io);
 	list_add_tail(&pl->incoming, &io->link);
 }
 
-/* One request off the ring. */
-static void take_one(struct queue *q)
+void queue_refuse(struct queue *q, struct io *io, int16_t status)
+{
+	q->stats.refused++;
+	respond(q, &io->record->request, status);
+	io_free(q, io);
+}
+
+/* One request off the ring. Return: false if there is no room for it: it stays there. */
+static bool take_one(struct queue *q)
 {
 	struct io *io = list_entry(q->free.head.next, struct io, link);
 	struct request *req = &io->record->request;
@@ -83,19 +137,22 @@ static void take_one(struct queue *q)
 		ring_consume(&q->ring);
 		q->stats.refused++;
 		respond(q, req, status);
-		return;
+		return true;
 	}
+	if (!pipeline_has_room(q->pipeline, req))
+		return false;
 	list_del(&io->link);
 	ring_consume(&q->ring);
 	io_begin(q, io);
+	return true;
 }
 
-uint32_t queue_take(struct queue *q)
+/* Return: requests taken. */
+static uint32_t take_pending(struct queue *q)
 {
 	uint32_t taken = 0;
 	int pending;
 
-	q->starved = false;
 	if (q->stopping || q->broken)
 		return 0;
 	pending = ring_pending(&q->ring);
@@ -109,12 +166,26 @@ uint32_t queue_take(struct queue *q)
 	 * many slots and an io is free again before its slot is.
 	 */
 	for (; taken < (uint32_t)pending; taken++) {
-		if (!pipeline_has_room(q->pipeline)) {
+		if (!take_one(q)) {
 			q->starved = true;
 			break;
 		}
-		take_one(q);
 	}
+	return taken;
+}
+
+uint32_t queue_take(struct queue *q)
+{
+	struct pipeline *pl = q->pipeline;
+	uint32_t taken;
+
+	if (pl->hungry && pl->hungry != q) {
+		q->starved = true;
+		return 0;
+	}
+	q->starved = false;
+	taken = take_pending(q);
+	pl->hungry = q->starved && !taken ? q : NULL;
 	/* Nothing of what was taken has been acted on: that begins with the next stage. */
 	q->in_record->req_cons = q->ring.req_cons;
 	return taken;
@@ -188,9 +259,7 @@ void queue_answer(struct queue *q, struct io *io)
 	}
 	count(q, io);
 	respond(q, req, response_status(io));
-	/* The one used last is the one in the cache. */
-	list_add_head(&q->free, &io->link);
-	q->in_flight--;
+	io_free(q, io);
 }
 
 void queue_respond(struct queue *q)

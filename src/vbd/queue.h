@@ -26,6 +26,7 @@ struct queue_stats {
 	uint64_t bytes_read, bytes_written; /* of those that succeeded */
 	uint64_t errors; /* failed at the device or at a grant */
 	uint64_t refused; /* not a valid request */
+	uint64_t indirect; /* of all these, those with segments in the guest's pages */
 	uint64_t notifies; /* events sent to the guest */
 };
 
@@ -102,6 +103,19 @@ void queue_stop(struct queue *q);
 
 /* queue_take - takes what is on the ring, as far as there is room. Return: requests taken. */
 uint32_t queue_take(struct queue *q);
+
+/**
+ * queue_parse_segments - the second half of an indirect request; it is ready to be brought in then
+ *
+ * @pages: private copies of what the guest wrote
+ *
+ * Return: as request_parse_segments().
+ */
+int16_t queue_parse_segments(struct queue *q, struct io *io,
+			     const struct raw_segments *const *pages);
+
+/* queue_refuse - writes the response of a request that is not valid and frees @io. */
+void queue_refuse(struct queue *q, struct io *io, int16_t status);
 
 /* queue_submit - hands pending ios to the bdev, and reaps. Return: completions. */
 uint32_t queue_submit_and_reap(struct queue *q);

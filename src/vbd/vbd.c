@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "grant.h"
 #include "leftover.h"
+#include "transport.h"
 #include "vbd_store.h"
 
 /* Not one of negotiate's: there is nothing more to feed in. */
@@ -95,6 +96,24 @@ static void on_broken(void *arg)
 	vbd_feed(v, EVENT_BROKEN);
 }
 
+static int vbd_map_ring(struct vbd *v, const struct transport *t, struct error *e)
+{
+	const uint32_t *refs = t->queues[0].ring_refs;
+	int err = grant_map(v->host->gnttab, v->config.domid, refs, t->nr_ring_pages, &v->ring);
+
+	if (err)
+		return error_set(e, -err, "cannot map the ring, %u pages from grant %u: %s",
+				 t->nr_ring_pages, refs[0], strerror(-err));
+	v->nr_ring_pages = t->nr_ring_pages;
+	return 0;
+}
+
+static void vbd_unmap_ring(struct vbd *v)
+{
+	grant_unmap(v->host->gnttab, v->ring, v->nr_ring_pages);
+	v->ring = NULL;
+}
+
 static void on_drained(void *arg)
 {
 	struct vbd *v = arg;
@@ -102,12 +121,13 @@ static void on_drained(void *arg)
 
 	if (may_log(v))
 		log_info("%s: disconnected after %" PRIu64 " reads, %" PRIu64 " writes, %" PRIu64
-			 " flushes, %" PRIu64 " errors, %" PRIu64 " refused",
-			 v->name, st->reads, st->writes, st->flushes, st->errors, st->refused);
+			 " flushes, %" PRIu64 " errors, %" PRIu64 " refused; %" PRIu64
+			 " were indirect",
+			 v->name, st->reads, st->writes, st->flushes, st->errors, st->refused,
+			 st->indirect);
 	queue_destroy(v->queue);
 	v->queue = NULL;
-	grant_unmap(v->host->gnttab, v->ring_page, 1);
-	v->ring_page = NULL;
+	vbd_unmap_ring(v);
 	vbd_feed(v, EVENT_DRAINED);
 }
 
@@ -135,7 +155,7 @@ static void queue_name(const struct vbd *v, char *name, size_t size)
 	snprintf(name, size, "%s-%u-%u-queue-0", v->host->class, v->config.domid, v->config.devid);
 }
 
-static int vbd_start_queue(struct vbd *v, const struct vbd_transport *t, struct error *e)
+static int vbd_start_queue(struct vbd *v, const struct transport *t, struct error *e)
 {
 	struct vbd_host *host = v->host;
 	char name[64];
@@ -144,17 +164,18 @@ static int vbd_start_queue(struct vbd *v, const struct vbd_transport *t, struct 
 		.control = host->control,
 		.events = { .broken = on_broken, .drained = on_drained, .arg = v },
 		.domid = v->config.domid,
-		.remote_port = t->event_channel,
+		.remote_port = t->queues[0].event_channel,
 		.limits = { .size_bytes = v->bdev->info.size_bytes,
 			    .read_only = v->config.read_only,
-			    .flush = v->bdev->info.flush },
+			    .flush = v->bdev->info.flush,
+			    .max_indirect_segments = TABLE_SEGMENTS },
 		.bdev = v->bdev,
 		.direct_from_bytes = direct_from_bytes(v),
 		.state_dir = host->state_dir,
 		.name = name,
 		.disk = v->name,
 	};
-	int err = ring_attach(&args.ring, t->abi, v->ring_page, 1);
+	int err = ring_attach(&args.ring, t->abi, v->ring, v->nr_ring_pages);
 
 	if (err)
 		return error_set(e, -err, "the ring holds more requests than it has slots");
@@ -171,7 +192,7 @@ static int vbd_start_queue(struct vbd *v, const struct vbd_transport *t, struct 
 				 strerror(-err));
 	err = queue_start(v->queue);
 	if (err) {
-		error_set(e, -err, "cannot serve event channel %u: %s", t->event_channel,
+		error_set(e, -err, "cannot serve event channel %u: %s", t->queues[0].event_channel,
 			  strerror(-err));
 		queue_destroy(v->queue);
 		v->queue = NULL;
@@ -181,19 +202,15 @@ static int vbd_start_queue(struct vbd *v, const struct vbd_transport *t, struct 
 
 static enum negotiate_event vbd_connect(struct vbd *v)
 {
-	struct vbd_transport t;
+	struct transport t;
 	struct error e = { "" };
 	char transfer[64];
-	int err = vbd_transport_read(v, &t, &e);
+	int err = transport_read(v->host->store, v->config.frontend, 1, &t, &e);
 
+	if (!err)
+		err = vbd_map_ring(v, &t, &e);
 	if (err)
 		goto fail;
-	err = grant_map(v->host->gnttab, v->config.domid, &t.ring_ref, 1, &v->ring_page);
-	if (err) {
-		error_set(&e, -err, "cannot map the ring, grant %u: %s", t.ring_ref,
-			  strerror(-err));
-		goto fail;
-	}
 	err = vbd_start_queue(v, &t, &e);
 	if (err)
 		goto unmap;
@@ -204,8 +221,7 @@ static enum negotiate_event vbd_connect(struct vbd *v)
 	vbd_write_state(v, XenbusStateConnected);
 	return NO_EVENT;
 unmap:
-	grant_unmap(v->host->gnttab, v->ring_page, 1);
-	v->ring_page = NULL;
+	vbd_unmap_ring(v);
 fail:
 	set_error(v, LOG_LEVEL_WARNING, err, &e);
 	return EVENT_CONNECT_FAILED;

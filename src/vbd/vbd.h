@@ -73,7 +73,8 @@ struct vbd {
 
 	struct bdev *bdev; /* or NULL */
 	struct queue *queue; /* or NULL */
-	void *ring_page; /* mapped while there is a queue */
+	void *ring; /* its pages, mapped while there is a queue */
+	uint32_t nr_ring_pages;
 	struct log_limit log_limit; /* for what the guest can cause */
 };
 

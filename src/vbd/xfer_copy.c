@@ -11,7 +11,7 @@
  */
 static struct grant_copy segment_copy(const struct io *io, uint32_t i)
 {
-	const struct segment *seg = &io->record->request.segments[i];
+	const struct segment *seg = &io->segments[i];
 
 	return (struct grant_copy){
 		.domid = io->queue->domid,
@@ -28,7 +28,7 @@ static void copy_bring_in(struct pipeline *pl, struct io *io)
 
 	io->first_op = pl->batch.nr_copies;
 	for (uint32_t i = 0; i < req->nr_segments; i++) {
-		const struct segment *seg = &req->segments[i];
+		const struct segment *seg = &io->segments[i];
 
 		io->pages[i] = dmem_get(&pl->pool);
 		io->iov[i].iov_base = (uint8_t *)io->pages[i] + seg->offset_bytes;
