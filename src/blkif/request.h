@@ -26,7 +26,9 @@
 enum request_op {
 	REQUEST_READ,
 	REQUEST_WRITE,
-	REQUEST_FLUSH,
+	REQUEST_FLUSH, /* what was answered before is made stable; then its data, if any, is written */
+	REQUEST_BARRIER, /* the same; nothing of the ring before it or behind it runs beside it */
+	REQUEST_DISCARD,
 };
 
 /* Whole sectors of one granted page. */
@@ -43,9 +45,10 @@ struct request {
 
 	/* Set if the request is good. */
 	enum request_op op;
-	uint16_t nr_segments; /* 1 to REQUEST_MAX_SEGMENTS; 0 for a flush */
-	uint64_t offset_bytes; /* on the disk; 0 for a flush */
-	uint32_t len_bytes; /* sum over the segments; offset_bytes + len_bytes <= the disk's size */
+	uint16_t nr_segments; /* up to REQUEST_MAX_SEGMENTS; 0 if there is no data */
+	uint64_t offset_bytes; /* on the disk; 0 for a flush or barrier without data */
+	uint64_t len_bytes; /* sum over the segments, or the range of a discard; offset_bytes +
+			       len_bytes <= the disk's size */
 	struct segment segments[REQUEST_MAX_SEGMENTS];
 };
 
@@ -53,7 +56,8 @@ struct request {
 struct request_limits {
 	uint64_t size_bytes; /* a multiple of SECTOR_BYTES */
 	bool read_only;
-	bool flush; /* BLKIF_OP_FLUSH_DISKCACHE is offered */
+	bool flush; /* BLKIF_OP_FLUSH_DISKCACHE and BLKIF_OP_WRITE_BARRIER are offered */
+	bool discard; /* BLKIF_OP_DISCARD is */
 };
 
 /**

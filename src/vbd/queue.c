@@ -22,11 +22,17 @@ static void io_done(struct bdev_io *bio, int status)
 	struct io *io = container_of(bio, struct io, bio);
 	struct queue *q = io->queue;
 
+	q->nr_at_bdev--;
+	/* Before all others: it is the rest of what was begun. */
+	if (bio->op == BDEV_FLUSH && !status && io->record->request.nr_segments) {
+		io->flushed = true;
+		list_add_head(&q->pending, &io->link);
+		return;
+	}
+	if (q->barrier == io)
+		q->barrier = NULL;
 	io->status = status;
-	if (bio->op == BDEV_FLUSH)
-		queue_answer(q, io);
-	else
-		list_add_tail(&q->pipeline->outgoing, &io->link);
+	list_add_tail(&q->pipeline->outgoing, &io->link);
 }
 
 static void respond(struct queue *q, const struct request *req, int16_t status)
@@ -35,17 +41,44 @@ static void respond(struct queue *q, const struct request *req, int16_t status)
 	q->responses++;
 }
 
-static enum bdev_op bdev_op_of(enum request_op op)
+/* What the bdev has to do next for it. */
+static void io_aim(struct io *io)
 {
-	switch (op) {
+	const struct request *req = &io->record->request;
+	struct bdev_io *bio = &io->bio;
+
+	bio->fua = false;
+	bio->offset_bytes = req->offset_bytes;
+	bio->len_bytes = req->len_bytes;
+	bio->iov = io->iov;
+	bio->nr_iov = req->nr_segments;
+	switch (req->op) {
 	case REQUEST_READ:
-		return BDEV_READ;
+		bio->op = BDEV_READ;
+		break;
 	case REQUEST_WRITE:
-		return BDEV_WRITE;
+		bio->op = BDEV_WRITE;
+		break;
+	case REQUEST_DISCARD:
+		bio->op = BDEV_DISCARD;
+		break;
 	case REQUEST_FLUSH:
+	case REQUEST_BARRIER:
+		/* What comes with a flush is durable too when it is answered. */
+		bio->op = io->flushed ? BDEV_WRITE : BDEV_FLUSH;
+		bio->fua = io->flushed;
 		break;
 	}
-	return BDEV_FLUSH;
+	if (bio->op == BDEV_FLUSH) {
+		bio->offset_bytes = 0;
+		bio->len_bytes = 0;
+		bio->nr_iov = 0;
+	}
+}
+
+static bool goes_direct(const struct queue *q, const struct request *req)
+{
+	return req->nr_segments && req->len_bytes >= q->direct_from_bytes;
 }
 
 static void io_begin(struct queue *q, struct io *io)
@@ -55,19 +88,16 @@ static void io_begin(struct queue *q, struct io *io)
 
 	q->in_flight++;
 	io->status = 0;
-	io->bio.op = bdev_op_of(req->op);
-	io->bio.offset_bytes = req->offset_bytes;
-	io->bio.len_bytes = req->len_bytes;
-	if (req->op == REQUEST_FLUSH) {
-		io->bio.nr_iov = 0;
-		list_add_tail(&q->pending, &io->link);
-		return;
-	}
-	io->xfer = req->len_bytes >= q->direct_from_bytes ? &xfer_direct : &xfer_copy;
-	io->bio.iov = io->iov;
-	io->bio.nr_iov = req->nr_segments;
+	io->flushed = false;
+	/* What has no data goes the same way, so that all stay in the order of the ring. */
+	io->xfer = goes_direct(q, req) ? &xfer_direct : &xfer_copy;
 	io->xfer->bring_in(pl, io);
 	list_add_tail(&pl->incoming, &io->link);
+}
+
+static bool changes_the_disk(const struct request *req)
+{
+	return req->op == REQUEST_DISCARD || (req->op != REQUEST_READ && req->nr_segments);
 }
 
 /* One request off the ring. */
@@ -77,7 +107,7 @@ static void take_one(struct queue *q)
 	struct request *req = &io->record->request;
 	int16_t status = request_peek(&q->ring, &q->limits, req);
 
-	if (status == BLKIF_RSP_OKAY && req->op == REQUEST_WRITE && q->flush_failed)
+	if (status == BLKIF_RSP_OKAY && q->flush_failed && changes_the_disk(req))
 		status = BLKIF_RSP_ERROR;
 	if (status != BLKIF_RSP_OKAY) {
 		ring_consume(&q->ring);
@@ -120,6 +150,27 @@ uint32_t queue_take(struct queue *q)
 	return taken;
 }
 
+/* A barrier runs when all before it have ended, and all behind it when it has. */
+static bool has_to_wait(const struct queue *q, const struct io *io)
+{
+	if (q->barrier)
+		return io != q->barrier;
+	return io->record->request.op == REQUEST_BARRIER && q->nr_at_bdev;
+}
+
+static bool submit_one(struct queue *q, struct io *io)
+{
+	if (has_to_wait(q, io))
+		return false;
+	io_aim(io);
+	if (bdev_submit(q->channel, &io->bio) == -EAGAIN)
+		return false;
+	q->nr_at_bdev++;
+	if (io->record->request.op == REQUEST_BARRIER)
+		q->barrier = io;
+	return true;
+}
+
 uint32_t queue_submit_and_reap(struct queue *q)
 {
 	struct list_node *n;
@@ -127,7 +178,7 @@ uint32_t queue_submit_and_reap(struct queue *q)
 	while ((n = list_pop(&q->pending))) {
 		struct io *io = list_entry(n, struct io, link);
 
-		if (bdev_submit(q->channel, &io->bio) == -EAGAIN) {
+		if (!submit_one(q, io)) {
 			/* It goes first next time: a queue keeps the order it was given. */
 			list_add_head(&q->pending, &io->link);
 			break;
@@ -153,14 +204,27 @@ static void count(struct queue *q, const struct io *io)
 		break;
 	case REQUEST_FLUSH:
 		stats->flushes++;
+		stats->bytes_written += io->status ? 0 : req->len_bytes;
+		break;
+	case REQUEST_BARRIER:
+		stats->barriers++;
+		stats->bytes_written += io->status ? 0 : req->len_bytes;
+		break;
+	case REQUEST_DISCARD:
+		stats->discards++;
 		break;
 	}
 }
 
+static bool is_flush(const struct request *req)
+{
+	return req->op == REQUEST_FLUSH || req->op == REQUEST_BARRIER;
+}
+
 /*
- * Linux takes BLKIF_RSP_ERROR for an empty flush as "not supported": it reports success to whoever
- * called fsync() and never flushes again. Any other number it reports as the I/O error that it is,
- * and other frontends know OKAY from the rest.
+ * Linux takes BLKIF_RSP_ERROR for an empty flush or barrier as "not supported", and EOPNOTSUPP for
+ * any: it reports success to whoever called fsync() and never flushes again. Any other number it
+ * reports as the I/O error that it is, and other frontends know OKAY from the rest.
  */
 #define RSP_FLUSH_FAILED (-5)
 
@@ -168,7 +232,7 @@ static int16_t response_status(const struct io *io)
 {
 	if (!io->status)
 		return BLKIF_RSP_OKAY;
-	if (io->record->request.op == REQUEST_FLUSH)
+	if (is_flush(&io->record->request))
 		return RSP_FLUSH_FAILED;
 	return io->status == -EOPNOTSUPP ? BLKIF_RSP_EOPNOTSUPP : BLKIF_RSP_ERROR;
 }
@@ -181,10 +245,11 @@ void queue_answer(struct queue *q, struct io *io)
 	 * What was written and acknowledged before a flush that failed may be lost, and the guest
 	 * may not flush again: no further write may seem to have succeeded.
 	 */
-	if (req->op == REQUEST_FLUSH && io->status && !q->flush_failed) {
+	if (is_flush(req) && io->status && !q->flush_failed) {
 		q->flush_failed = true;
-		log_error("%s: a flush failed (%s): no more writes until it is connected anew",
-			  q->disk, strerror(-io->status));
+		log_error("%s: a %s failed (%s): no more writes until it is connected anew",
+			  q->disk, req->op == REQUEST_FLUSH ? "flush" : "barrier",
+			  strerror(-io->status));
 	}
 	count(q, io);
 	respond(q, req, response_status(io));

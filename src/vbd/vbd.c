@@ -102,8 +102,10 @@ static void on_drained(void *arg)
 
 	if (may_log(v))
 		log_info("%s: disconnected after %" PRIu64 " reads, %" PRIu64 " writes, %" PRIu64
-			 " flushes, %" PRIu64 " errors, %" PRIu64 " refused",
-			 v->name, st->reads, st->writes, st->flushes, st->errors, st->refused);
+			 " discards, %" PRIu64 " barriers, %" PRIu64 " flushes, %" PRIu64
+			 " errors, %" PRIu64 " refused",
+			 v->name, st->reads, st->writes, st->discards, st->barriers, st->flushes,
+			 st->errors, st->refused);
 	queue_destroy(v->queue);
 	v->queue = NULL;
 	grant_unmap(v->host->gnttab, v->ring_page, 1);
@@ -147,7 +149,8 @@ static int vbd_start_queue(struct vbd *v, const struct vbd_transport *t, struct 
 		.remote_port = t->event_channel,
 		.limits = { .size_bytes = v->bdev->info.size_bytes,
 			    .read_only = v->config.read_only,
-			    .flush = v->bdev->info.flush },
+			    .flush = v->bdev->info.flush,
+			    .discard = vbd_discards(v) },
 		.bdev = v->bdev,
 		.direct_from_bytes = direct_from_bytes(v),
 		.state_dir = host->state_dir,
