@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "file_discard.h"
 #include "kinds.h"
 #include "log.h"
 
@@ -23,6 +24,9 @@
  */
 #define CLAIM_TRIES    20
 #define CLAIM_PAUSE_US 10000
+
+/* A file that says larger blocks than that means what is good to read at once. */
+#define MAX_HOLE_BYTES 65536
 
 static const char *type_name(mode_t mode)
 {
@@ -157,6 +161,20 @@ static int describe_file(int fd, const char *path, struct bdev_info *info, struc
 	return 0;
 }
 
+/* Discards make holes. Whether the file system can is asked by one behind the file's end. */
+static void describe_holes(int fd, struct bdev_info *info)
+{
+	struct stat st;
+
+	if (info->read_only || fstat(fd, &st) ||
+	    fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, st.st_size, 4096))
+		return;
+	info->discard_bytes = 4096;
+	if (st.st_blksize >= 512 && st.st_blksize <= MAX_HOLE_BYTES)
+		info->discard_bytes = (uint32_t)st.st_blksize;
+	info->discard_zeroes = true;
+}
+
 static int describe_block(int fd, const char *path, struct bdev_info *info, struct error *e)
 {
 	unsigned int physical = 0;
@@ -252,11 +270,15 @@ static int claim_and_describe(int fd, const char *path, mode_t mode, struct bdev
 
 	if (S_ISBLK(mode)) {
 		err = describe_block(fd, path, info, e);
+		if (!err)
+			discard_describe(fd, info);
 	} else {
 		err = lock_file(fd, path, info->read_only, e);
 		/* After the lock: whoever held it may have changed the size. */
 		if (!err)
 			err = describe_file(fd, path, info, e);
+		if (!err)
+			describe_holes(fd, info);
 	}
 	return err ? err : cut_size(path, info, e);
 }
@@ -283,9 +305,18 @@ static int open_once(const char *path, bool read_only, struct bdev **out, struct
 	}
 	file->bdev.info = info;
 	file->fd = fd;
+	if (S_ISBLK(mode) && info.discard_bytes) {
+		err = discarder_create(fd, &file->discarder);
+		if (err) {
+			error_set(e, -err, "%s: no thread: %s", path, strerror(-err));
+			goto out_free;
+		}
+	}
 	*out = &file->bdev;
 	return 0;
 
+out_free:
+	free(file);
 out_close:
 	close(fd);
 	return err;
@@ -315,6 +346,8 @@ static void file_close(struct bdev *bdev)
 {
 	struct file *file = container_of(bdev, struct file, bdev);
 
+	if (file->discarder)
+		discarder_destroy(file->discarder);
 	/* The kernel may hold the open file a little longer, and with it the lock. */
 	flock(file->fd, LOCK_UN);
 	close(file->fd);

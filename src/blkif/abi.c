@@ -43,6 +43,8 @@ const struct abi *const abi_native = &abi_arm;
 		       "sector");                                                                \
 	_Static_assert(offsetof(struct blkif_request_indirect, indirect_grefs) == (grefs_),      \
 		       "grefs");                                                                 \
+	_Static_assert(offsetof(struct blkif_request_discard, nr_sectors) == (segments_),        \
+		       "nr_sectors");                                                            \
 	_Static_assert(offsetof(struct blkif_response, operation) == (operation_), "operation"); \
 	_Static_assert(offsetof(struct blkif_response, status) == (status_), "status")
 
@@ -52,6 +54,7 @@ ASSERT_LAYOUT(LAYOUT_NATIVE);
 _Static_assert(sizeof(union blkif_sring_entry) <= ABI_REQUEST_MAX_BYTES, "entries fit");
 _Static_assert(offsetof(struct blkif_request, operation) == 0, "operation");
 _Static_assert(offsetof(struct blkif_request, nr_segments) == 1, "nr_segments");
+_Static_assert(offsetof(struct blkif_request_discard, flag) == 1, "flag");
 _Static_assert(offsetof(struct blkif_response, id) == 0, "response id");
 _Static_assert(sizeof(struct blkif_request_segment) == 8, "segment");
 _Static_assert(sizeof(struct blkif_request_indirect) <= ABI_REQUEST_MAX_BYTES, "entries fit");

@@ -9,6 +9,7 @@ _Static_assert(REQUEST_MAX_SEGMENTS == BLKIF_MAX_SEGMENTS_PER_REQUEST, "segments
 
 /* The same in every ABI. */
 #define NR_SEGMENTS_AT		1u
+#define DISCARD_FLAG_AT		1u
 #define INDIRECT_OP_AT		1u
 #define INDIRECT_NR_SEGMENTS_AT 2u
 #define SEGMENT_BYTES		sizeof(struct blkif_request_segment)
@@ -45,13 +46,18 @@ static bool is_within(const struct request *req, const struct request_limits *li
 	       end_bytes <= limits->size_bytes;
 }
 
-static bool parse_offset(const struct abi *abi, const struct raw_request *raw, struct request *req)
+/* @req->len_bytes from there: within the disk, and nothing of it wraps. */
+static int16_t parse_place(const struct abi *abi, const struct raw_request *raw,
+			   const struct request_limits *limits, struct request *req)
 {
-	return !__builtin_mul_overflow(raw_u64(raw, abi->sector_number), SECTOR_BYTES,
-				       &req->offset_bytes);
+	if (__builtin_mul_overflow(raw_u64(raw, abi->sector_number), SECTOR_BYTES,
+				   &req->offset_bytes) ||
+	    !is_within(req, limits))
+		return BLKIF_RSP_ERROR;
+	return BLKIF_RSP_OKAY;
 }
 
-/* Reads and writes: segments and range are wrong in the same way for both. */
+/* Whatever has data: segments and range are wrong in the same way for all. */
 static int16_t parse_transfer(const struct abi *abi, const struct raw_request *raw,
 			      const struct request_limits *limits, struct request *req)
 {
@@ -59,7 +65,6 @@ static int16_t parse_transfer(const struct abi *abi, const struct raw_request *r
 	if (req->nr_segments == 0 || req->nr_segments > REQUEST_MAX_SEGMENTS)
 		return BLKIF_RSP_ERROR;
 
-	req->indirect = false;
 	req->len_bytes = 0;
 	for (size_t i = 0; i < req->nr_segments; i++) {
 		if (!parse_segment(raw->bytes + abi->segments + i * SEGMENT_BYTES,
@@ -67,9 +72,8 @@ static int16_t parse_transfer(const struct abi *abi, const struct raw_request *r
 			return BLKIF_RSP_ERROR;
 		req->len_bytes += req->segments[i].len_bytes;
 	}
-	if (!parse_offset(abi, raw, req) || !is_within(req, limits))
-		return BLKIF_RSP_ERROR;
-	return BLKIF_RSP_OKAY;
+
+	return parse_place(abi, raw, limits, req);
 }
 
 /*
@@ -94,9 +98,7 @@ static int16_t parse_indirect(const struct abi *abi, const struct raw_request *r
 	req->indirect = true;
 	req->len_bytes = 0;
 	memcpy(req->indirect_grefs, raw->bytes + abi->indirect_grefs, sizeof(req->indirect_grefs));
-	if (!parse_offset(abi, raw, req) || !is_within(req, limits))
-		return BLKIF_RSP_ERROR;
-	return BLKIF_RSP_OKAY;
+	return parse_place(abi, raw, limits, req);
 }
 
 int16_t request_parse_segments(struct request *req, const struct raw_segments *const *pages,
@@ -114,21 +116,42 @@ int16_t request_parse_segments(struct request *req, const struct raw_segments *c
 	return is_within(req, limits) ? BLKIF_RSP_OKAY : BLKIF_RSP_ERROR;
 }
 
-static int16_t parse_flush(const struct raw_request *raw, const struct request_limits *limits,
-			   struct request *req)
+static int16_t parse_write(const struct abi *abi, const struct raw_request *raw,
+			   const struct request_limits *limits, struct request *req)
 {
-	/*
-	 * A flush may carry data, to be written once what came before it is stable. That is not
-	 * done yet, and must not be answered as if it had been.
-	 */
-	if (!limits->flush || raw->bytes[NR_SEGMENTS_AT] != 0)
+	return limits->read_only ? BLKIF_RSP_ERROR : parse_transfer(abi, raw, limits, req);
+}
+
+/* A flush or a barrier: with data to be written, or without. */
+static int16_t parse_flush(const struct abi *abi, const struct raw_request *raw,
+			   const struct request_limits *limits, struct request *req)
+{
+	if (!limits->flush)
 		return BLKIF_RSP_EOPNOTSUPP;
-	req->op = REQUEST_FLUSH;
-	req->indirect = false;
+	if (raw->bytes[NR_SEGMENTS_AT])
+		return parse_write(abi, raw, limits, req);
 	req->nr_segments = 0;
 	req->offset_bytes = 0;
 	req->len_bytes = 0;
 	return BLKIF_RSP_OKAY;
+}
+
+static int16_t parse_discard(const struct abi *abi, const struct raw_request *raw,
+			     const struct request_limits *limits, struct request *req)
+{
+	/*
+	 * The one flag there is asks that no copy can be recovered. We do not offer that, and must
+	 * not seem to have done it, though blkif.h would have the flag ignored.
+	 */
+	if (!limits->discard || raw->bytes[DISCARD_FLAG_AT])
+		return BLKIF_RSP_EOPNOTSUPP;
+	if (limits->read_only)
+		return BLKIF_RSP_ERROR;
+	req->nr_segments = 0;
+	if (__builtin_mul_overflow(raw_u64(raw, abi->segments), SECTOR_BYTES, &req->len_bytes) ||
+	    !req->len_bytes)
+		return BLKIF_RSP_ERROR;
+	return parse_place(abi, raw, limits, req);
 }
 
 int16_t request_parse(const struct abi *abi, const struct raw_request *raw,
@@ -137,20 +160,26 @@ int16_t request_parse(const struct abi *abi, const struct raw_request *raw,
 	/* The id has one place in requests of every kind, blkif_request_indirect's included. */
 	req->id = raw_u64(raw, abi->id);
 	req->operation = raw->bytes[0];
+	req->indirect = false;
 
 	switch (req->operation) {
 	case BLKIF_OP_READ:
 		req->op = REQUEST_READ;
 		return parse_transfer(abi, raw, limits, req);
 	case BLKIF_OP_WRITE:
-		if (limits->read_only)
-			return BLKIF_RSP_ERROR;
 		req->op = REQUEST_WRITE;
-		return parse_transfer(abi, raw, limits, req);
-	case BLKIF_OP_FLUSH_DISKCACHE:
-		return parse_flush(raw, limits, req);
+		return parse_write(abi, raw, limits, req);
 	case BLKIF_OP_INDIRECT:
 		return parse_indirect(abi, raw, limits, req);
+	case BLKIF_OP_FLUSH_DISKCACHE:
+		req->op = REQUEST_FLUSH;
+		return parse_flush(abi, raw, limits, req);
+	case BLKIF_OP_WRITE_BARRIER:
+		req->op = REQUEST_BARRIER;
+		return parse_flush(abi, raw, limits, req);
+	case BLKIF_OP_DISCARD:
+		req->op = REQUEST_DISCARD;
+		return parse_discard(abi, raw, limits, req);
 	default:
 		/* Not an error: on that, some guests give up the disk and not the operation. */
 		return BLKIF_RSP_EOPNOTSUPP;

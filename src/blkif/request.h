@@ -30,7 +30,9 @@
 enum request_op {
 	REQUEST_READ,
 	REQUEST_WRITE,
-	REQUEST_FLUSH,
+	REQUEST_FLUSH, /* what was answered before is made stable; then its data, if any, is written */
+	REQUEST_BARRIER, /* the same; nothing of the ring before it or behind it runs beside it */
+	REQUEST_DISCARD,
 };
 
 /* Whole sectors of one granted page. */
@@ -49,10 +51,12 @@ struct request {
 	/* Set if the request is good. */
 	enum request_op op;
 	bool indirect; /* segments are in the guest's pages: see request_parse_segments() */
-	uint16_t nr_segments; /* 1 to REQUEST_MAX_SEGMENTS, or to what limits allow an indirect one;
-				 0 for a flush */
-	uint64_t offset_bytes; /* on the disk; 0 for a flush */
-	uint32_t len_bytes; /* sum over the segments; offset_bytes + len_bytes <= the disk's size */
+	uint16_t
+		nr_segments; /* up to REQUEST_MAX_SEGMENTS, or to what limits allow an indirect one;
+				 0 if there is no data */
+	uint64_t offset_bytes; /* on the disk; 0 for a flush or barrier without data */
+	uint64_t len_bytes; /* sum over the segments, or the range of a discard; offset_bytes +
+			       len_bytes <= the disk's size */
 	union {
 		struct segment segments[REQUEST_MAX_SEGMENTS];
 		uint32_t indirect_grefs[REQUEST_MAX_INDIRECT_PAGES]; /* request_indirect_pages() */
@@ -68,7 +72,8 @@ struct raw_segments {
 struct request_limits {
 	uint64_t size_bytes; /* a multiple of SECTOR_BYTES */
 	bool read_only;
-	bool flush; /* BLKIF_OP_FLUSH_DISKCACHE is offered */
+	bool flush; /* BLKIF_OP_FLUSH_DISKCACHE and BLKIF_OP_WRITE_BARRIER are offered */
+	bool discard; /* BLKIF_OP_DISCARD is */
 	uint16_t max_indirect_segments; /* feature-max-indirect-segments, at most what
 					 REQUEST_MAX_INDIRECT_PAGES hold; 0: not offered */
 };

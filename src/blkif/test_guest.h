@@ -40,7 +40,25 @@ struct x86_64_response {
 	int16_t status;
 };
 
+struct x86_64_discard {
+	uint8_t operation;
+	uint8_t flag;
+	uint16_t handle;
+	_Alignas(8) uint64_t id;
+	uint64_t sector_number;
+	uint64_t nr_sectors;
+};
+
 #pragma pack(push, 4)
+struct x86_32_discard {
+	uint8_t operation;
+	uint8_t flag;
+	uint16_t handle;
+	uint64_t id;
+	uint64_t sector_number;
+	uint64_t nr_sectors;
+};
+
 struct x86_32_request {
 	uint8_t operation;
 	uint8_t nr_segments;

@@ -47,6 +47,7 @@ struct io {
 	struct io_record *record;
 	struct bdev_io bio;
 	int status; /* 0 or -errno, once known */
+	bool flushed; /* of a flush or barrier: that is done, and its data is next */
 
 	/* The transfer's own. */
 	const struct xfer_ops *xfer;

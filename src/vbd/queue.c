@@ -22,11 +22,17 @@ static void io_done(struct bdev_io *bio, int status)
 	struct io *io = container_of(bio, struct io, bio);
 	struct queue *q = io->queue;
 
+	q->nr_at_bdev--;
+	/* Before all others: it is the rest of what was begun. */
+	if (bio->op == BDEV_FLUSH && !status && io->record->request.nr_segments) {
+		io->flushed = true;
+		list_add_head(&q->pending, &io->link);
+		return;
+	}
+	if (q->barrier == io)
+		q->barrier = NULL;
 	io->status = status;
-	if (bio->op == BDEV_FLUSH)
-		queue_answer(q, io);
-	else
-		list_add_tail(&q->pipeline->outgoing, &io->link);
+	list_add_tail(&q->pipeline->outgoing, &io->link);
 }
 
 static void respond(struct queue *q, const struct request *req, int16_t status)
@@ -35,17 +41,39 @@ static void respond(struct queue *q, const struct request *req, int16_t status)
 	q->responses++;
 }
 
-static enum bdev_op bdev_op_of(enum request_op op)
+/* What the bdev has to do next for it. */
+static void io_aim(struct io *io)
 {
-	switch (op) {
+	const struct request *req = &io->record->request;
+	struct bdev_io *bio = &io->bio;
+
+	bio->fua = false;
+	bio->offset_bytes = req->offset_bytes;
+	bio->len_bytes = req->len_bytes;
+	bio->iov = io->iov;
+	bio->nr_iov = req->nr_segments;
+	switch (req->op) {
 	case REQUEST_READ:
-		return BDEV_READ;
+		bio->op = BDEV_READ;
+		break;
 	case REQUEST_WRITE:
-		return BDEV_WRITE;
+		bio->op = BDEV_WRITE;
+		break;
+	case REQUEST_DISCARD:
+		bio->op = BDEV_DISCARD;
+		break;
 	case REQUEST_FLUSH:
+	case REQUEST_BARRIER:
+		/* What comes with a flush is durable too when it is answered. */
+		bio->op = io->flushed ? BDEV_WRITE : BDEV_FLUSH;
+		bio->fua = io->flushed;
 		break;
 	}
-	return BDEV_FLUSH;
+	if (bio->op == BDEV_FLUSH) {
+		bio->offset_bytes = 0;
+		bio->len_bytes = 0;
+		bio->nr_iov = 0;
+	}
 }
 
 /* Where what is known of its segments lies. */
@@ -70,17 +98,13 @@ static void io_free(struct queue *q, struct io *io)
 	q->in_flight--;
 }
 
-/* All of the request is known. */
-static void io_describe(struct queue *q, struct io *io)
+/* Its length is known. */
+static void io_choose_xfer(const struct queue *q, struct io *io)
 {
 	const struct request *req = &io->record->request;
+	bool direct = req->nr_segments && req->len_bytes >= q->direct_from_bytes;
 
-	io->bio.op = bdev_op_of(req->op);
-	io->bio.offset_bytes = req->offset_bytes;
-	io->bio.len_bytes = req->len_bytes;
-	io->bio.iov = io->iov;
-	io->bio.nr_iov = req->nr_segments;
-	io->xfer = req->len_bytes >= q->direct_from_bytes ? &xfer_direct : &xfer_copy;
+	io->xfer = direct ? &xfer_direct : &xfer_copy;
 }
 
 int16_t queue_parse_segments(struct queue *q, struct io *io,
@@ -90,7 +114,7 @@ int16_t queue_parse_segments(struct queue *q, struct io *io,
 		request_parse_segments(&io->record->request, pages, &q->limits, io->segments);
 
 	if (status == BLKIF_RSP_OKAY)
-		io_describe(q, io);
+		io_choose_xfer(q, io);
 	return status;
 }
 
@@ -101,6 +125,7 @@ static void io_begin(struct queue *q, struct io *io)
 
 	q->in_flight++;
 	io->status = 0;
+	io->flushed = false;
 	if (req->indirect) {
 		q->stats.indirect++;
 		io_place(io, table_get(&pl->tables));
@@ -108,11 +133,8 @@ static void io_begin(struct queue *q, struct io *io)
 		return;
 	}
 	io_place(io, NULL);
-	io_describe(q, io);
-	if (req->op == REQUEST_FLUSH) {
-		list_add_tail(&q->pending, &io->link);
-		return;
-	}
+	io_choose_xfer(q, io);
+	/* What has no data goes the same way, so that all stay in the order of the ring. */
 	io->xfer->bring_in(pl, io);
 	list_add_tail(&pl->incoming, &io->link);
 }
@@ -124,14 +146,26 @@ void queue_refuse(struct queue *q, struct io *io, int16_t status)
 	io_free(q, io);
 }
 
-/* One request off the ring. Return: false if there is no room for it: it stays there. */
-static bool take_one(struct queue *q)
+static bool changes_the_disk(const struct request *req)
+{
+	return req->op == REQUEST_DISCARD || (req->op != REQUEST_READ && req->nr_segments);
+}
+
+/*
+ * One request off the ring.
+ *
+ * @fetches: of those taken before it in this turn, some have their segments fetched first, and will
+ *           be behind it: a barrier must not overtake them
+ *
+ * Return: false if it has to stay there for now.
+ */
+static bool take_one(struct queue *q, bool *fetches)
 {
 	struct io *io = list_entry(q->free.head.next, struct io, link);
 	struct request *req = &io->record->request;
 	int16_t status = request_peek(&q->ring, &q->limits, req);
 
-	if (status == BLKIF_RSP_OKAY && req->op == REQUEST_WRITE && q->flush_failed)
+	if (status == BLKIF_RSP_OKAY && q->flush_failed && changes_the_disk(req))
 		status = BLKIF_RSP_ERROR;
 	if (status != BLKIF_RSP_OKAY) {
 		ring_consume(&q->ring);
@@ -139,8 +173,9 @@ static bool take_one(struct queue *q)
 		respond(q, req, status);
 		return true;
 	}
-	if (!pipeline_has_room(q->pipeline, req))
+	if (!pipeline_has_room(q->pipeline, req) || (req->op == REQUEST_BARRIER && *fetches))
 		return false;
+	*fetches |= req->indirect;
 	list_del(&io->link);
 	ring_consume(&q->ring);
 	io_begin(q, io);
@@ -150,6 +185,7 @@ static bool take_one(struct queue *q)
 /* Return: requests taken. */
 static uint32_t take_pending(struct queue *q)
 {
+	bool fetches = false;
 	uint32_t taken = 0;
 	int pending;
 
@@ -166,7 +202,7 @@ static uint32_t take_pending(struct queue *q)
 	 * many slots and an io is free again before its slot is.
 	 */
 	for (; taken < (uint32_t)pending; taken++) {
-		if (!take_one(q)) {
+		if (!take_one(q, &fetches)) {
 			q->starved = true;
 			break;
 		}
@@ -191,6 +227,27 @@ uint32_t queue_take(struct queue *q)
 	return taken;
 }
 
+/* A barrier runs when all before it have ended, and all behind it when it has. */
+static bool has_to_wait(const struct queue *q, const struct io *io)
+{
+	if (q->barrier)
+		return io != q->barrier;
+	return io->record->request.op == REQUEST_BARRIER && q->nr_at_bdev;
+}
+
+static bool submit_one(struct queue *q, struct io *io)
+{
+	if (has_to_wait(q, io))
+		return false;
+	io_aim(io);
+	if (bdev_submit(q->channel, &io->bio) == -EAGAIN)
+		return false;
+	q->nr_at_bdev++;
+	if (io->record->request.op == REQUEST_BARRIER)
+		q->barrier = io;
+	return true;
+}
+
 uint32_t queue_submit_and_reap(struct queue *q)
 {
 	struct list_node *n;
@@ -198,7 +255,7 @@ uint32_t queue_submit_and_reap(struct queue *q)
 	while ((n = list_pop(&q->pending))) {
 		struct io *io = list_entry(n, struct io, link);
 
-		if (bdev_submit(q->channel, &io->bio) == -EAGAIN) {
+		if (!submit_one(q, io)) {
 			/* It goes first next time: a queue keeps the order it was given. */
 			list_add_head(&q->pending, &io->link);
 			break;
@@ -224,14 +281,27 @@ static void count(struct queue *q, const struct io *io)
 		break;
 	case REQUEST_FLUSH:
 		stats->flushes++;
+		stats->bytes_written += io->status ? 0 : req->len_bytes;
+		break;
+	case REQUEST_BARRIER:
+		stats->barriers++;
+		stats->bytes_written += io->status ? 0 : req->len_bytes;
+		break;
+	case REQUEST_DISCARD:
+		stats->discards++;
 		break;
 	}
 }
 
+static bool is_flush(const struct request *req)
+{
+	return req->op == REQUEST_FLUSH || req->op == REQUEST_BARRIER;
+}
+
 /*
- * Linux takes BLKIF_RSP_ERROR for an empty flush as "not supported": it reports success to whoever
- * called fsync() and never flushes again. Any other number it reports as the I/O error that it is,
- * and other frontends know OKAY from the rest.
+ * Linux takes BLKIF_RSP_ERROR for an empty flush or barrier as "not supported", and EOPNOTSUPP for
+ * any: it reports success to whoever called fsync() and never flushes again. Any other number it
+ * reports as the I/O error that it is, and other frontends know OKAY from the rest.
  */
 #define RSP_FLUSH_FAILED (-5)
 
@@ -239,7 +309,7 @@ static int16_t response_status(const struct io *io)
 {
 	if (!io->status)
 		return BLKIF_RSP_OKAY;
-	if (io->record->request.op == REQUEST_FLUSH)
+	if (is_flush(&io->record->request))
 		return RSP_FLUSH_FAILED;
 	return io->status == -EOPNOTSUPP ? BLKIF_RSP_EOPNOTSUPP : BLKIF_RSP_ERROR;
 }
@@ -252,10 +322,11 @@ void queue_answer(struct queue *q, struct io *io)
 	 * What was written and acknowledged before a flush that failed may be lost, and the guest
 	 * may not flush again: no further write may seem to have succeeded.
 	 */
-	if (req->op == REQUEST_FLUSH && io->status && !q->flush_failed) {
+	if (is_flush(req) && io->status && !q->flush_failed) {
 		q->flush_failed = true;
-		log_error("%s: a flush failed (%s): no more writes until it is connected anew",
-			  q->disk, strerror(-io->status));
+		log_error("%s: a %s failed (%s): no more writes until it is connected anew",
+			  q->disk, req->op == REQUEST_FLUSH ? "flush" : "barrier",
+			  strerror(-io->status));
 	}
 	count(q, io);
 	respond(q, req, response_status(io));

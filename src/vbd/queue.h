@@ -22,7 +22,7 @@
 #include "xfer.h"
 
 struct queue_stats {
-	uint64_t reads, writes, flushes; /* answered, whatever the status */
+	uint64_t reads, writes, discards, barriers, flushes; /* answered, whatever the status */
 	uint64_t bytes_read, bytes_written; /* of those that succeeded */
 	uint64_t errors; /* failed at the device or at a grant */
 	uint64_t refused; /* not a valid request */
@@ -74,6 +74,8 @@ struct queue {
 	struct list free; /* ios */
 	struct list pending; /* ios that wait for room at the bdev */
 	uint32_t in_flight; /* ios that are not free */
+	uint32_t nr_at_bdev; /* ios that the bdev has */
+	struct io *barrier; /* the one that runs: nothing else does; or NULL */
 	uint32_t responses; /* written, not yet pushed */
 	uint64_t last_work_ns;
 

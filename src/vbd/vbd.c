@@ -121,10 +121,10 @@ static void on_drained(void *arg)
 
 	if (may_log(v))
 		log_info("%s: disconnected after %" PRIu64 " reads, %" PRIu64 " writes, %" PRIu64
-			 " flushes, %" PRIu64 " errors, %" PRIu64 " refused; %" PRIu64
-			 " were indirect",
-			 v->name, st->reads, st->writes, st->flushes, st->errors, st->refused,
-			 st->indirect);
+			 " discards, %" PRIu64 " barriers, %" PRIu64 " flushes, %" PRIu64
+			 " errors, %" PRIu64 " refused; %" PRIu64 " were indirect",
+			 v->name, st->reads, st->writes, st->discards, st->barriers, st->flushes,
+			 st->errors, st->refused, st->indirect);
 	queue_destroy(v->queue);
 	v->queue = NULL;
 	vbd_unmap_ring(v);
@@ -168,6 +168,7 @@ static int vbd_start_queue(struct vbd *v, const struct transport *t, struct erro
 		.limits = { .size_bytes = v->bdev->info.size_bytes,
 			    .read_only = v->config.read_only,
 			    .flush = v->bdev->info.flush,
+			    .discard = vbd_discards(v),
 			    .max_indirect_segments = TABLE_SEGMENTS },
 		.bdev = v->bdev,
 		.direct_from_bytes = direct_from_bytes(v),

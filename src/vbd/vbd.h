@@ -53,6 +53,7 @@ struct vbd_config {
 	bool has_transfer;
 	char *dev; /* "xvda" */
 	bool read_only, cdrom, removable;
+	bool no_discard; /* whatever its device can */
 };
 
 struct vbd {

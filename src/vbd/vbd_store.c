@@ -53,6 +53,7 @@ int vbd_config_read(struct store *s, const char *path, struct vbd_config *out)
 	c.dev = store_read(s, XBT_NULL, "%s/dev", path);
 	c.read_only = !node_is(s, path, "mode", "w");
 	c.cdrom = node_is(s, path, "device-type", "cdrom");
+	c.no_discard = node_is(s, path, "discard-enable", "0");
 	c.removable = node_is(s, path, "removable", "1");
 	if (!c.uri)
 		c.uri = strdup("");
@@ -130,6 +131,11 @@ static uint32_t physical_sector_size(const struct bdev_info *info)
 	return size && info->size_bytes % size == 0 ? size : SECTOR_BYTES;
 }
 
+bool vbd_discards(const struct vbd *v)
+{
+	return v->bdev->info.discard_bytes && !v->config.no_discard;
+}
+
 static int publish_fn(struct store *s, xs_transaction_t t, void *arg)
 {
 	struct vbd *v = arg;
@@ -139,8 +145,11 @@ static int publish_fn(struct store *s, xs_transaction_t t, void *arg)
 		uint64_t value;
 	} nodes[] = {
 		{ "feature-flush-cache", info->flush },
-		{ "feature-barrier", 0 },
-		{ "feature-discard", 0 },
+		{ "feature-barrier", info->flush },
+		{ "feature-discard", vbd_discards(v) },
+		{ "discard-granularity", info->discard_bytes },
+		{ "discard-alignment", info->discard_offset_bytes },
+		{ "discard-secure", 0 },
 		{ "feature-persistent", 0 },
 		{ "feature-max-indirect-segments", TABLE_SEGMENTS },
 		{ "max-ring-page-order", TRANSPORT_MAX_RING_ORDER },

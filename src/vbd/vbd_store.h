@@ -30,6 +30,9 @@ struct vbd_view {
 
 void vbd_view_read(struct vbd *v, struct vbd_view *out);
 
+/* vbd_discards - true if the guest is offered discards. */
+bool vbd_discards(const struct vbd *v);
+
 /* vbd_publish - features and properties, and no error any more; logs a failure. */
 void vbd_publish(struct vbd *v);
 

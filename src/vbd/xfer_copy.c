@@ -33,7 +33,7 @@ static void copy_bring_in(struct pipeline *pl, struct io *io)
 		io->pages[i] = dmem_get(&pl->pool);
 		io->iov[i].iov_base = (uint8_t *)io->pages[i] + seg->offset_bytes;
 		io->iov[i].iov_len = seg->len_bytes;
-		if (req->op == REQUEST_WRITE) {
+		if (req->op != REQUEST_READ) {
 			struct grant_copy copy = segment_copy(io, i);
 
 			grant_batch_copy_in(&pl->batch, &copy);
@@ -45,7 +45,7 @@ static int copy_brought_in(struct pipeline *pl, struct io *io)
 {
 	const struct request *req = &io->record->request;
 
-	if (req->op != REQUEST_WRITE ||
+	if (req->op == REQUEST_READ ||
 	    grant_batch_copied(&pl->batch, io->first_op, req->nr_segments))
 		return 0;
 	return -EFAULT;

@@ -20,7 +20,7 @@ static void direct_bring_in(struct pipeline *pl, struct io *io)
 	io->first_op = pl->batch.nr_maps;
 	for (uint32_t i = 0; i < req->nr_segments; i++)
 		grant_batch_map(&pl->batch, io->queue->domid, io->segments[i].gref,
-				req->op == REQUEST_WRITE);
+				req->op != REQUEST_READ);
 }
 
 static int direct_brought_in(struct pipeline *pl, struct io *io)

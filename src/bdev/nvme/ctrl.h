@@ -63,6 +63,7 @@ struct ctrl {
 	uint32_t page_min_bytes;
 	struct identify_ctrl id;
 	uint32_t max_bytes; /* of one command */
+	uint32_t max_deallocate_blocks, max_zero_bytes; /* likewise */
 	uint32_t timeout_ms; /* of an I/O command */
 
 	pthread_mutex_t lock; /* all below */

@@ -41,10 +41,12 @@ struct nvme_request {
 	struct list_node link; /* free, waiting, or finished */
 	struct list *finished; /* where it goes when it has ended */
 	struct bdev_io *io;
+	uint8_t opcode;
+	uint32_t cdw12; /* beside the number of blocks */
 	uint32_t nsid;
 	uint32_t block_shift;
 	uint64_t block; /* of the namespace, where the next command begins */
-	uint32_t left_bytes; /* without commands as yet */
+	uint64_t left_bytes; /* without commands as yet */
 	bool flush; /* wants a command without data */
 	struct prp_cursor at; /* in its memory, likewise */
 	uint32_t nr_commands; /* in flight */

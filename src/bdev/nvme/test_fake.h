@@ -45,6 +45,8 @@ struct fake {
 	atomic_int status;
 
 	atomic_int nr_io, nr_enables, nr_aborts;
+	struct nvme_sqe last_sqe; /* of I/O; to be read when all is answered */
+	struct nvme_dsm_range last_range;
 
 	struct dmem dmem;
 	struct ctrl ctrl;
@@ -128,6 +130,9 @@ static inline void fake_io(struct fake *f, uint32_t qid, const struct nvme_sqe *
 	struct fake_queue *q = &f->queues[qid];
 	struct nvme_cqe cqe = { .cid = sqe->cid, .sq_id = (uint16_t)qid };
 
+	f->last_sqe = *sqe;
+	if (sqe->opcode == NVME_DATASET_MANAGEMENT)
+		memcpy(&f->last_range, (void *)(uintptr_t)sqe->prp1, sizeof(f->last_range));
 	atomic_fetch_add(&f->nr_io, 1);
 	cqe.sq_head = (uint16_t)q->sq_head;
 	if (fake_one(&f->swallow))
@@ -236,6 +241,8 @@ static inline void fake_ctrl(struct fake *f)
 	c->doorbell_bytes = 4;
 	c->ready_ms = 300;
 	c->max_bytes = 65536;
+	c->max_deallocate_blocks = 1 << 14;
+	c->max_zero_bytes = 1 << 20;
 	c->timeout_ms = 100;
 	dmem_alloc(c->dmem, CTRL_NR_PAGES, c->pages);
 }
