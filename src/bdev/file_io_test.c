@@ -62,7 +62,7 @@ static void reads_back_from_a_block_device(void)
 	close(loop.fd);
 }
 
-static void reads_back_buffered_from_blocks_of_4096(void)
+static void reads_back_from_blocks_of_4096(void)
 {
 	struct loop loop;
 
@@ -408,7 +408,7 @@ int main(void)
 	tap_run(reads_back_what_was_written);
 	tap_run(reads_back_from_a_sparse_file);
 	tap_run(reads_back_from_a_block_device);
-	tap_run(reads_back_buffered_from_blocks_of_4096);
+	tap_run(reads_back_from_blocks_of_4096);
 	tap_run(reads_back_from_shared_memory);
 	tap_run(discard_gives_a_files_blocks_back);
 	tap_run(read_only_offers_no_discard);

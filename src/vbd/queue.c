@@ -78,7 +78,14 @@ static void io_aim(struct io *io)
 
 static bool goes_direct(const struct queue *q, const struct request *req)
 {
-	return req->nr_segments && req->len_bytes >= q->direct_from_bytes;
+	uint64_t bits = req->offset_bytes;
+
+	if (!req->nr_segments || req->len_bytes < q->direct_from_bytes)
+		return false;
+	for (uint32_t i = 0; i < req->nr_segments; i++)
+		bits |= req->segments[i].offset_bytes | req->segments[i].len_bytes;
+	/* What is not whole blocks will be merged, for which it has to be in memory of ours. */
+	return !(bits & (q->bdev->info.logical_block_bytes - 1));
 }
 
 static void io_begin(struct queue *q, struct io *io)
