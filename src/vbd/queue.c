@@ -78,14 +78,17 @@ static void io_aim(struct io *io)
 
 static bool goes_direct(const struct queue *q, const struct request *req)
 {
+	uint32_t block_bytes = q->bdev->info.logical_block_bytes;
 	uint64_t bits = req->offset_bytes;
 
 	if (!req->nr_segments || req->len_bytes < q->direct_from_bytes)
 		return false;
+	if (block_bytes == SECTOR_BYTES)
+		return true;
 	for (uint32_t i = 0; i < req->nr_segments; i++)
 		bits |= req->segments[i].offset_bytes | req->segments[i].len_bytes;
 	/* What is not whole blocks will be merged, for which it has to be in memory of ours. */
-	return !(bits & (q->bdev->info.logical_block_bytes - 1));
+	return !(bits & (block_bytes - 1));
 }
 
 static void io_begin(struct queue *q, struct io *io)
