@@ -47,7 +47,8 @@ struct part {
 	struct bdev_io *upper;
 	struct rmw_channel *ch;
 	struct list_node link; /* free or waiting */
-	struct list_node in_writes;
+	struct list_node in_writes; /* the lock's */
+	bool writes; /* is in there */
 	uint64_t first_byte, end_byte; /* the blocks it touches */
 	bool merges; /* writes less than whole blocks */
 	enum step step;
@@ -137,6 +138,7 @@ static bool write_begin(struct part *p)
 		rmw->nr_merges += p->merges;
 	}
 	pthread_mutex_unlock(&rmw->lock);
+	p->writes = free;
 	return free;
 }
 
@@ -148,6 +150,7 @@ static void write_end(struct part *p)
 	list_del(&p->in_writes);
 	rmw->nr_merges -= p->merges;
 	pthread_mutex_unlock(&rmw->lock);
+	p->writes = false;
 }
 
 /* ----- the life of a request */
@@ -157,7 +160,7 @@ static void part_end(struct part *p, int status)
 	struct rmw_channel *ch = p->ch;
 	struct bdev_io *upper = p->upper;
 
-	if (list_linked(&p->in_writes))
+	if (p->writes)
 		write_end(p);
 	if (p->bounce)
 		list_add_head(&ch->bounces, &p->bounce->link);
@@ -467,7 +470,6 @@ static int rmw_channel_create(struct bdev *bdev, uint32_t depth, struct bdev_cha
 
 		p->ch = ch;
 		p->io.done = part_done;
-		list_node_init(&p->in_writes);
 		list_add_tail(&ch->free, &p->link);
 	}
 	err = bounces_alloc(ch);

@@ -2,6 +2,8 @@
 #include "rmw.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "test_bdev.h"
@@ -19,9 +21,10 @@ struct blocks {
 	struct bdev bdev;
 	unsigned char bytes[DISK_BYTES];
 	uint32_t nr_reads, nr_writes, nr_discards, nr_flushes, nr_fua;
-	uint32_t nr_channels;
+	atomic_uint nr_channels;
 	int fail_reads, fail_writes; /* after so many; 0: none */
 	const void *last_base; /* memory of the last write */
+	pthread_mutex_t lock;
 };
 
 struct blocks_channel {
@@ -30,7 +33,7 @@ struct blocks_channel {
 	uint32_t nr_held, depth;
 };
 
-static uint32_t seed;
+static _Thread_local uint32_t seed;
 
 static uint32_t any(uint32_t n)
 {
@@ -120,15 +123,20 @@ static int blocks_do(struct blocks *b, const struct bdev_io *io)
 static uint32_t blocks_poll(struct bdev_channel *bch)
 {
 	struct blocks_channel *ch = container_of(bch, struct blocks_channel, ch);
+	struct blocks *b = container_of(bch->bdev, struct blocks, bdev);
 	struct bdev_io *io;
 	uint32_t i;
+	int status;
 
 	if (!ch->nr_held)
 		return 0;
 	i = any(ch->nr_held);
 	io = ch->held[i];
 	ch->held[i] = ch->held[--ch->nr_held];
-	io->done(io, blocks_do(container_of(bch->bdev, struct blocks, bdev), io));
+	pthread_mutex_lock(&b->lock);
+	status = blocks_do(b, io);
+	pthread_mutex_unlock(&b->lock);
+	io->done(io, status);
 	return 1;
 }
 
@@ -142,7 +150,7 @@ static const struct bdev_ops blocks_ops = {
 
 static bool blocks_open(struct blocks *b, struct rig *rig, uint32_t depth)
 {
-	*b = (struct blocks){ .bdev.ops = &blocks_ops };
+	*b = (struct blocks){ .bdev.ops = &blocks_ops, .lock = PTHREAD_MUTEX_INITIALIZER };
 	b->bdev.info = (struct bdev_info){ .size_bytes = DISK_BYTES,
 					   .logical_block_bytes = BLOCK_BYTES,
 					   .physical_block_bytes = BLOCK_BYTES,
@@ -388,7 +396,7 @@ static void overlapping_blocks_lose_no_write(void)
 	memcpy(expected, blocks.bytes, DISK_BYTES);
 	ch[0] = rig.ch;
 	check_eq(rig.bdev->ops->channel_create(rig.bdev, NR_AT_ONCE, &ch[1]), 0);
-	for (int round = 0; round < 200000; round++) {
+	for (int round = 0; round < 50000; round++) {
 		struct at_once *a = &all[any(NR_AT_ONCE)];
 
 		if (a->busy && a->r.nr_done)
@@ -445,6 +453,70 @@ static void a_whole_block_beside_a_merge_is_not_undone(void)
 	rig_close(&rig);
 }
 
+/* A reactor, which writes every other sector of the first blocks, each over and over. */
+struct writer {
+	pthread_t thread;
+	struct bdev *bdev;
+	uint32_t parity;
+	int nr_failed;
+};
+
+#define WRITER_SECTORS 16
+
+static void writer_turn(struct writer *w, struct rig *rig, struct request *r,
+			unsigned char (*data)[512], int round)
+{
+	for (uint32_t i = 0; i < WRITER_SECTORS; i++) {
+		memset(data[i], round + (int)i, 512);
+		request_init(&r[i], BDEV_WRITE, (2 * i + w->parity) * 512);
+		request_add(&r[i], data[i], 512);
+		w->nr_failed += bdev_submit(rig->ch, &r[i].io) != 0;
+	}
+	for (uint32_t i = 0; i < WRITER_SECTORS; i++)
+		w->nr_failed += !request_wait(rig, &r[i]) || r[i].status;
+}
+
+#define WRITER_ROUNDS 100
+
+static void *writer_main(void *arg)
+{
+	struct writer *w = arg;
+	struct rig rig = { .bdev = w->bdev };
+	struct request r[WRITER_SECTORS];
+	unsigned char(*data)[512] = aligned_alloc(512, WRITER_SECTORS * 512);
+
+	seed = w->parity;
+	if (w->bdev->ops->channel_create(w->bdev, WRITER_SECTORS, &rig.ch)) {
+		w->nr_failed++;
+		return NULL;
+	}
+	for (int round = 0; round < WRITER_ROUNDS; round++)
+		writer_turn(w, &rig, r, data, round);
+	w->bdev->ops->channel_destroy(rig.ch);
+	free(data);
+	return NULL;
+}
+
+static void threads_that_share_blocks_lose_no_write(void)
+{
+	struct writer writers[2];
+	struct rig rig;
+
+	check(blocks_open(&blocks, &rig, 1));
+	for (uint32_t i = 0; i < 2; i++) {
+		writers[i] = (struct writer){ .bdev = rig.bdev, .parity = i };
+		check(!pthread_create(&writers[i].thread, NULL, writer_main, &writers[i]));
+	}
+	for (uint32_t i = 0; i < 2; i++) {
+		pthread_join(writers[i].thread, NULL);
+		check_eq(writers[i].nr_failed, 0);
+	}
+	for (uint32_t i = 0; i < 2 * WRITER_SECTORS; i++)
+		check(all_bytes_are(blocks.bytes + i * 512, (WRITER_ROUNDS - 1 + (int)i / 2) & 255,
+				    512));
+	rig_close(&rig);
+}
+
 static void refuses_blocks_larger_than_a_page(void)
 {
 	struct bdev *bdev = NULL;
@@ -469,6 +541,7 @@ int main(void)
 	tap_run(refuses_more_than_depth_and_loses_none);
 	tap_run(overlapping_blocks_lose_no_write);
 	tap_run(a_whole_block_beside_a_merge_is_not_undone);
+	tap_run(threads_that_share_blocks_lose_no_write);
 	tap_run(refuses_blocks_larger_than_a_page);
 	return tap_end();
 }
