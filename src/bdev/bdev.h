@@ -54,7 +54,13 @@ struct bdev_io {
 /* What a device is and can do; constant while it is open. */
 struct bdev_info {
 	uint64_t size_bytes; /* multiple of 512 */
-	uint32_t logical_block_bytes; /* the least that the device itself reads or writes */
+	/*
+	 * The least that the device itself reads or writes; a power of two. Where it is more than
+	 * 512, requests of less are merged with what is there (rmw.h), in memory that the CPU can
+	 * touch: only what consists of whole blocks, place and pieces, may have pointers into the
+	 * bus window. A driver, on its part, is given whole blocks alone.
+	 */
+	uint32_t logical_block_bytes;
 	uint32_t physical_block_bytes; /* what it prefers; a power of two, at least logical */
 	bool read_only; /* writes must not be submitted */
 	bool dma; /* takes memory by its bus address, so pointers into the bus window as well */

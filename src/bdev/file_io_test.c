@@ -62,13 +62,28 @@ static void reads_back_from_a_block_device(void)
 	close(loop.fd);
 }
 
-static void reads_back_buffered_from_blocks_of_4096(void)
+static void reads_back_from_blocks_of_4096(void)
 {
 	struct loop loop;
 
 	if (!loop_open(&loop, temp_file_full("f", MIB), 4096, 0))
 		skip("no loop device may be made here");
 	reads_back(loop.path);
+	close(loop.fd);
+}
+
+static void keeps_the_contract_on_blocks_of_4096(void)
+{
+	struct loop loop;
+
+	if (!loop_open(&loop, temp_file_full("f", MIB), 4096, 0))
+		skip("no loop device may be made here");
+	contract_reads_leave_no_stale_byte(loop.path);
+	contract_completes_from_poll_alone(loop.path);
+	contract_refuses_more_than_depth_and_loses_none(loop.path);
+	contract_done_may_submit_again(loop.path);
+	contract_fua_write_completes(loop.path);
+	contract_discard_leaves_its_neighbours(loop.path);
 	close(loop.fd);
 }
 
@@ -408,7 +423,8 @@ int main(void)
 	tap_run(reads_back_what_was_written);
 	tap_run(reads_back_from_a_sparse_file);
 	tap_run(reads_back_from_a_block_device);
-	tap_run(reads_back_buffered_from_blocks_of_4096);
+	tap_run(reads_back_from_blocks_of_4096);
+	tap_run(keeps_the_contract_on_blocks_of_4096);
 	tap_run(reads_back_from_shared_memory);
 	tap_run(discard_gives_a_files_blocks_back);
 	tap_run(read_only_offers_no_discard);

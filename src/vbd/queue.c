@@ -98,13 +98,26 @@ static void io_free(struct queue *q, struct io *io)
 	q->in_flight--;
 }
 
-/* Its length is known. */
-static void io_choose_xfer(const struct queue *q, struct io *io)
+static bool goes_direct(const struct queue *q, const struct io *io)
 {
 	const struct request *req = &io->record->request;
-	bool direct = req->nr_segments && req->len_bytes >= q->direct_from_bytes;
+	uint32_t block_bytes = q->bdev->info.logical_block_bytes;
+	uint64_t bits = req->offset_bytes;
 
-	io->xfer = direct ? &xfer_direct : &xfer_copy;
+	if (!req->nr_segments || req->len_bytes < q->direct_from_bytes)
+		return false;
+	if (block_bytes == SECTOR_BYTES)
+		return true;
+	for (uint32_t i = 0; i < req->nr_segments; i++)
+		bits |= io->segments[i].offset_bytes | io->segments[i].len_bytes;
+	/* What is not whole blocks will be merged, for which it has to be in memory of ours. */
+	return !(bits & (block_bytes - 1));
+}
+
+/* Its segments are known. */
+static void io_choose_xfer(const struct queue *q, struct io *io)
+{
+	io->xfer = goes_direct(q, io) ? &xfer_direct : &xfer_copy;
 }
 
 int16_t queue_parse_segments(struct queue *q, struct io *io,

@@ -64,11 +64,6 @@ static int describe(struct disk *d, const struct nvme_uri *uri, bool read_only, 
 
 	if (err)
 		return err;
-	if (ns.block_bytes != 512)
-		return error_set(e, EOPNOTSUPP,
-				 "nvme:%s/%u has blocks of %u bytes; expected 512: others are not "
-				 "served yet",
-				 uri->bdf, uri->nsid, ns.block_bytes);
 	d->nsid = uri->nsid;
 	d->block_shift = (uint32_t)__builtin_ctz(ns.block_bytes);
 	d->bdev.info = (struct bdev_info){
