@@ -16,7 +16,7 @@
 #include "record.h"
 #include "transport.h"
 
-#define MAX_RECORDS 4096u
+#define MAX_RECORDS 65536u
 
 /* What the name of a record ends in whose requests were in flight. */
 #define TORN ".torn"
