@@ -107,6 +107,8 @@ static const struct option table[] = {
 	{ "poll-us", "N", "poll so long without work before sleeping (50; 0 if there is one CPU)",
 	  set_i64, FIELD(poll_us), 0, 1000000 },
 	{ "buffer-mib", "N", "memory for data in flight (16)", set_u32, FIELD(buffer_mib), 2, 64 },
+	{ "max-queues", "N", "queues that a disk may have (as many as there are CPUs, up to 4)",
+	  set_u32, FIELD(max_queues), 1, 16 },
 	{ "transfer", "WORD", "auto, auto:BYTES, direct or copy, for disks that do not say (auto)",
 	  set_transfer },
 	{ "state-dir", "DIR", "where the state of disks is kept (/run/xenblkd)", set_dir },

@@ -199,6 +199,7 @@ int backend_start(struct backend *b, const struct backend_args *args, struct err
 			  .transfer = args->transfer,
 			  .state_dir = args->state_dir,
 			  .class = args->class,
+			  .max_queues = args->max_queues,
 			  .gone = vbd_gone,
 			  .retry_later = vbd_retry_later },
 		.poller = { .poll = backend_poll, .arm = backend_arm },

@@ -39,6 +39,7 @@ struct backend_args {
 	struct transfer transfer; /* for disks that do not say */
 	const char *state_dir;
 	const char *class;
+	uint32_t max_queues; /* of a disk; at most TRANSPORT_MAX_QUEUES */
 	/* After backend_stop(), when the last disk is gone. */
 	void (*stopped)(struct backend *b);
 };

@@ -14,8 +14,9 @@
 #include "io.h"
 #include "log.h"
 #include "record.h"
+#include "transport.h"
 
-#define MAX_RECORDS 4096u
+#define MAX_RECORDS 65536u
 
 /* What the name of a record ends in whose requests were in flight. */
 #define TORN ".torn"
@@ -262,25 +263,32 @@ static int unpin_all(struct leftover *l, struct error *e)
 	return 0;
 }
 
-static void torn_path(char *path, size_t size, const char *state_dir, const char *queue_name)
+static void torn_path(char *path, size_t size, const char *state_dir, const char *disk,
+		      uint32_t queue)
 {
-	snprintf(path, size, "%s/%s" TORN, state_dir, queue_name);
+	snprintf(path, size, "%s/%s-queue-%u" TORN, state_dir, disk, queue);
 }
 
-bool leftover_is_torn(const char *state_dir, const char *queue_name)
+bool leftover_is_torn(const char *state_dir, const char *disk)
 {
 	char path[PATH_MAX];
 
-	torn_path(path, sizeof(path), state_dir, queue_name);
-	return !access(path, F_OK);
+	for (uint32_t i = 0; i < TRANSPORT_MAX_QUEUES; i++) {
+		torn_path(path, sizeof(path), state_dir, disk, i);
+		if (!access(path, F_OK))
+			return true;
+	}
+	return false;
 }
 
-void leftover_forget(const char *state_dir, const char *queue_name)
+void leftover_forget(const char *state_dir, const char *disk)
 {
 	char path[PATH_MAX];
 
-	torn_path(path, sizeof(path), state_dir, queue_name);
-	unlink(path);
+	for (uint32_t i = 0; i < TRANSPORT_MAX_QUEUES; i++) {
+		torn_path(path, sizeof(path), state_dir, disk, i);
+		unlink(path);
+	}
 }
 
 /* The last look at a record whose maps are undone. */

@@ -216,22 +216,27 @@ static bool pipeline_arm(struct poller *p)
 	return true;
 }
 
-int pipeline_add_queue(struct pipeline *pl, struct queue *q)
+int pipeline_reserve_port(struct pipeline *pl, uint32_t port)
 {
-	if (q->port >= pl->nr_ports) {
-		uint32_t nr = q->port + 64;
-		struct queue **grown = reallocarray(pl->by_port, nr, sizeof(*grown));
+	uint32_t nr = port + 64;
+	struct queue **grown;
 
-		if (!grown)
-			return -ENOMEM;
-		memset(grown + pl->nr_ports, 0, (nr - pl->nr_ports) * sizeof(*grown));
-		pl->by_port = grown;
-		pl->nr_ports = nr;
-	}
+	if (port < pl->nr_ports)
+		return 0;
+	grown = reallocarray(pl->by_port, nr, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	memset(grown + pl->nr_ports, 0, (nr - pl->nr_ports) * sizeof(*grown));
+	pl->by_port = grown;
+	pl->nr_ports = nr;
+	return 0;
+}
+
+void pipeline_add_queue(struct pipeline *pl, struct queue *q)
+{
 	pl->by_port[q->port] = q;
 	pl->nr_asleep++;
 	pipeline_activate(pl, q);
-	return 0;
 }
 
 void pipeline_del_queue(struct pipeline *pl, struct queue *q)

@@ -81,11 +81,14 @@ int pipeline_create(struct pipeline *pl, const struct pipeline_args *args, struc
 void pipeline_destroy(struct pipeline *pl);
 
 /**
- * pipeline_add_queue - starts serving a queue whose port is bound; may allocate
+ * pipeline_reserve_port - makes room for a queue with this local port; may allocate
  *
- * Return: 0 or -errno.
+ * Return: 0 or -ENOMEM.
  */
-int pipeline_add_queue(struct pipeline *pl, struct queue *q);
+int pipeline_reserve_port(struct pipeline *pl, uint32_t port);
+
+/* pipeline_add_queue - starts serving a queue whose port is bound and has room. */
+void pipeline_add_queue(struct pipeline *pl, struct queue *q);
 void pipeline_del_queue(struct pipeline *pl, struct queue *q);
 
 /* pipeline_has_room - true if there is what one more request like this may need. */

@@ -164,6 +164,12 @@ static bool changes_the_disk(const struct request *req)
 	return req->op == REQUEST_DISCARD || (req->op != REQUEST_READ && req->nr_segments);
 }
 
+/* A guest that has seen the flush fail on one queue may write on another. */
+static bool flush_failed(const struct queue *q)
+{
+	return __atomic_load_n(q->flush_failed, __ATOMIC_ACQUIRE);
+}
+
 /*
  * One request off the ring.
  *
@@ -178,7 +184,7 @@ static bool take_one(struct queue *q, bool *fetches)
 	struct request *req = &io->record->request;
 	int16_t status = request_peek(&q->ring, &q->limits, req);
 
-	if (status == BLKIF_RSP_OKAY && q->flush_failed && changes_the_disk(req))
+	if (status == BLKIF_RSP_OKAY && changes_the_disk(req) && flush_failed(q))
 		status = BLKIF_RSP_ERROR;
 	if (status != BLKIF_RSP_OKAY) {
 		ring_consume(&q->ring);
@@ -335,8 +341,8 @@ void queue_answer(struct queue *q, struct io *io)
 	 * What was written and acknowledged before a flush that failed may be lost, and the guest
 	 * may not flush again: no further write may seem to have succeeded.
 	 */
-	if (is_flush(req) && io->status && !q->flush_failed) {
-		q->flush_failed = true;
+	if (is_flush(req) && io->status && !flush_failed(q)) {
+		__atomic_store_n(q->flush_failed, true, __ATOMIC_RELEASE);
 		log_error("%s: a %s failed (%s): no more writes until it is connected anew",
 			  q->disk, req->op == REQUEST_FLUSH ? "flush" : "barrier",
 			  strerror(-io->status));
@@ -362,16 +368,21 @@ void queue_respond(struct queue *q)
 	}
 }
 
-/* The last of a queue on the reactor. */
-static void queue_end(struct queue *q)
+static void unbind(struct queue *q)
 {
 	struct pipeline *pl = q->pipeline;
 
-	pipeline_del_queue(pl, q);
 	if (q->channel_fd.fd >= 0)
 		reactor_del_fd(pl->reactor, &q->channel_fd);
 	q->bdev->ops->channel_destroy(q->channel);
 	evtchn_unbind(pl->evtchn, q->port);
+}
+
+/* The last of a queue on the reactor. */
+static void queue_end(struct queue *q)
+{
+	pipeline_del_queue(q->pipeline, q);
+	unbind(q);
 	reactor_send(q->control, &q->drained_msg);
 }
 
@@ -430,7 +441,7 @@ static int open_channel(struct queue *q)
 	return err;
 }
 
-static int start_fn(void *arg)
+static int bind_fn(void *arg)
 {
 	struct queue *q = arg;
 	struct pipeline *pl = q->pipeline;
@@ -440,30 +451,46 @@ static int start_fn(void *arg)
 	if (port < 0)
 		return port;
 	q->port = (uint32_t)port;
-	err = open_channel(q);
+	err = pipeline_reserve_port(pl, q->port);
+	if (!err)
+		err = open_channel(q);
 	if (err)
-		goto unbind;
-	err = pipeline_add_queue(pl, q);
-	if (err)
-		goto close_channel;
+		evtchn_unbind(pl->evtchn, q->port);
+	return err;
+}
+
+int queue_bind(struct queue *q)
+{
+	return reactor_call(q->pipeline->reactor, bind_fn, q);
+}
+
+static int unbind_fn(void *arg)
+{
+	unbind(arg);
+	return 0;
+}
+
+void queue_unbind(struct queue *q)
+{
+	reactor_call(q->pipeline->reactor, unbind_fn, q);
+}
+
+static int start_fn(void *arg)
+{
+	struct queue *q = arg;
+
+	pipeline_add_queue(q->pipeline, q);
 	/*
 	 * The ring may have been served before: what our predecessor answered, the guest may not
 	 * have heard of.
 	 */
-	evtchn_notify(pl->evtchn, q->port);
+	evtchn_notify(q->pipeline->evtchn, q->port);
 	return 0;
-close_channel:
-	if (q->channel_fd.fd >= 0)
-		reactor_del_fd(pl->reactor, &q->channel_fd);
-	q->bdev->ops->channel_destroy(q->channel);
-unbind:
-	evtchn_unbind(pl->evtchn, q->port);
-	return err;
 }
 
-int queue_start(struct queue *q)
+void queue_start(struct queue *q)
 {
-	return reactor_call(q->pipeline->reactor, start_fn, q);
+	reactor_call(q->pipeline->reactor, start_fn, q);
 }
 
 static void stop_fn(struct reactor_msg *msg)
@@ -505,6 +532,7 @@ int queue_create(const struct queue_args *args, struct queue **out)
 	q->events = args->events;
 	q->ring = args->ring;
 	q->disk = args->disk;
+	q->flush_failed = args->flush_failed;
 	q->domid = args->domid;
 	q->remote_port = args->remote_port;
 	q->limits = args->limits;

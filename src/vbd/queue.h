@@ -2,7 +2,7 @@
 /*
  * queue - one ring on one reactor: its io pool, its channel to the bdev, its event channel.
  *
- * The control thread makes it, starts it, asks it to stop, and frees it when it has said that it is
+ * A disk has one or several. The control thread makes it, binds and starts it, asks it to stop, and frees it when it has said that it is
  * drained; in between it belongs to the reactor. The stages of the pipeline that concern a single
  * queue are here; those that batch over all queues are in pipeline.c.
  */
@@ -30,6 +30,21 @@ struct queue_stats {
 	uint64_t notifies; /* events sent to the guest */
 };
 
+static inline void queue_stats_add(struct queue_stats *sum, const struct queue_stats *st)
+{
+	sum->reads += st->reads;
+	sum->discards += st->discards;
+	sum->barriers += st->barriers;
+	sum->writes += st->writes;
+	sum->flushes += st->flushes;
+	sum->bytes_read += st->bytes_read;
+	sum->bytes_written += st->bytes_written;
+	sum->errors += st->errors;
+	sum->refused += st->refused;
+	sum->indirect += st->indirect;
+	sum->notifies += st->notifies;
+}
+
 /* What the control thread hears from a queue; each at most once, on the control thread. */
 struct queue_events {
 	/* The guest broke the protocol; the queue takes no more. queue_stop() is to follow. */
@@ -52,6 +67,7 @@ struct queue_args {
 	const char *state_dir;
 	const char *name; /* of the record in it */
 	const char *disk; /* for messages; outlives the queue */
+	bool *flush_failed; /* the disk's, shared by all its queues; outlives the queue */
 };
 
 struct queue {
@@ -79,7 +95,7 @@ struct queue {
 	uint32_t responses; /* written, not yet pushed */
 	uint64_t last_work_ns;
 
-	bool flush_failed; /* see queue_answer() */
+	bool *flush_failed; /* see queue_answer(); other reactors may set it too */
 	bool starved; /* there are requests, but no room for them until others are done */
 	bool broken;
 	bool stopping;
@@ -95,10 +111,23 @@ struct queue {
 int queue_create(const struct queue_args *args, struct queue **out);
 void queue_destroy(struct queue *q);
 
-/* queue_start - binds the port and serves. Thread: control. Return: 0 or -errno. */
-int queue_start(struct queue *q);
+/*
+ * queue_bind - binds the port and opens the channel: all of serving that can fail
+ *
+ * So a disk binds all its queues before it starts the first, and nothing has been taken off a ring
+ * when the last of them fails.
+ *
+ * Thread: control. Return: 0 or -errno.
+ */
+int queue_bind(struct queue *q);
 
-/* queue_stop - finishes what was taken, then events.drained(). Thread: control. */
+/* queue_unbind - the reverse, of a queue that was not started. Thread: control. */
+void queue_unbind(struct queue *q);
+
+/* queue_start - serves, from now on. Thread: control. */
+void queue_start(struct queue *q);
+
+/* queue_stop - finishes what was taken, unbinds, then events.drained(). Thread: control. */
 void queue_stop(struct queue *q);
 
 /* The stages. Thread: the reactor's. */

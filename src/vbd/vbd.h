@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * vbd - one virtual disk: what the toolstack asked for, its bdev, its queue, and where it stands.
+ * vbd - one virtual disk: what the toolstack asked for, its bdev, its queues, and where it stands.
  *
  * The shell around negotiate(): it derives events from what stands in xenstore and from what its
- * queue says, and carries out the actions. Everything it does about one disk it does on the control
+ * queues say, and carries out the actions. Everything it does about one disk it does on the control
  * thread; the datapath is the queue's.
  *
  * Thread: control.
@@ -26,6 +26,7 @@
 #include "reactor.h"
 #include "store.h"
 #include "transfer.h"
+#include "transport.h"
 
 /* What all disks of a daemon share; outlives them. */
 struct vbd_host {
@@ -37,6 +38,7 @@ struct vbd_host {
 	xengnttab_handle *gnttab; /* maps rings */
 	const char *state_dir;
 	const char *class; /* "vbd" */
+	uint32_t max_queues; /* of a disk: offered to guests; at most TRANSPORT_MAX_QUEUES */
 	/* The disk has been freed and its nodes may have been made anew. */
 	void (*gone)(struct vbd_host *host);
 	/* Asks for vbd_retry() a little later. */
@@ -56,6 +58,11 @@ struct vbd_config {
 	bool no_discard; /* whatever its device can */
 };
 
+struct vbd_queue {
+	struct queue *queue;
+	void *ring; /* its pages, mapped while there is a queue */
+};
+
 struct vbd {
 	struct list_node link; /* the backend's */
 	struct vbd_host *host;
@@ -73,9 +80,11 @@ struct vbd {
 	int err; /* its -errno */
 
 	struct bdev *bdev; /* or NULL */
-	struct queue *queue; /* or NULL */
-	void *ring; /* its pages, mapped while there is a queue */
-	uint32_t nr_ring_pages;
+	struct vbd_queue queues[TRANSPORT_MAX_QUEUES];
+	uint32_t nr_queues; /* 0 while not connected */
+	uint32_t nr_undrained; /* of them */
+	uint32_t nr_ring_pages; /* of each */
+	bool flush_failed; /* see queue_answer() */
 	struct log_limit log_limit; /* for what the guest can cause */
 };
 

@@ -9,8 +9,6 @@
 #include <xen/io/blkif.h>
 #include <xen/io/xenbus.h>
 
-#include "transport.h"
-
 #define SCRIPT "block-xenblkd"
 
 static bool node_is(struct store *s, const char *path, const char *node, const char *want)
@@ -154,7 +152,7 @@ static int publish_fn(struct store *s, xs_transaction_t t, void *arg)
 		{ "feature-max-indirect-segments", TABLE_SEGMENTS },
 		{ "max-ring-page-order", TRANSPORT_MAX_RING_ORDER },
 		{ "max-ring-pages", TRANSPORT_MAX_RING_PAGES },
-		{ "multi-queue-max-queues", 1 },
+		{ "multi-queue-max-queues", v->host->max_queues },
 		{ "sectors", info->size_bytes / SECTOR_BYTES },
 		{ "sector-size", SECTOR_BYTES },
 		{ "physical-sector-size", physical_sector_size(info) },
