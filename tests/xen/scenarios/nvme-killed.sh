@@ -3,6 +3,12 @@
 TITLE="killed in the middle of DMA: no page is written late, and all that was mapped is unmapped"
 TIMEOUT=600
 
+# Two queues, and requests of 1 MiB.
+busy_guest() {
+	local EXTRA="xen_blkfront.max_indirect_segments=256"
+	VCPUS=2 guest_create g1 pv "$(disk xvda "nvme:$1/1?transfer=direct")"
+}
+
 # Slow enough that there is always something in flight.
 host_setup() {
 	drive disk0 128M raw throttling.iops-total=200
@@ -35,21 +41,22 @@ canary_now() {
 dom0() {
 	local turn bdf mine theirs
 	bdf=$(nvme_bdf disk0)
-	check "xenblkd starts" start_xenblkd
+	check "xenblkd starts" start_xenblkd --max-queues=2
 	check "a guest that only holds a canary" guest_create g2 pv "$(disk xvda null:1G)"
 	check "boots" guest_wait g2
 	theirs=$(guest_run g2 canary 67108864 g)
 	mine=$(canary 134217728 d)
 	for turn in 1 2 3; do
-		check "turn $turn: a guest on the drive, direct" guest_create g1 pv "$(disk xvda "nvme:$bdf/1?transfer=direct")"
+		check "turn $turn: a guest on the drive, direct" busy_guest "$bdf"
 		check "turn $turn: boots" guest_wait g1
+		check "turn $turn: with two queues" daemon_says "connected: .* 2 queues of 32 slots"
 		guest_start g1 load
 		check "turn $turn: is busy" wait_for 60 moved
 		sleep "0.$((RANDOM % 10))"
 		kill -9 "$daemon_pid"
 		wait "$daemon_pid" 2>/dev/null
 		: >$daemon_log
-		check "turn $turn: another daemon starts" start_xenblkd
+		check "turn $turn: another daemon starts" start_xenblkd --max-queues=2
 		check "turn $turn: stops the controller first" daemon_says "nvme:$bdf: a predecessor was killed; stopped"
 		check "turn $turn: and its own" daemon_says 'let go of [0-9]+ pages of its memory'
 		check "turn $turn: xl destroys the guest" xl destroy g1
