@@ -257,9 +257,11 @@ void queue_answer(struct queue *q, struct io *io)
 	 */
 	if (is_flush(req) && io->status && !q->flush_failed) {
 		q->flush_failed = true;
-		log_error("%s: a %s failed (%s): no more writes until it is connected anew",
-			  q->disk, req->op == REQUEST_FLUSH ? "flush" : "barrier",
-			  strerror(-io->status));
+		/* A grant that cannot be used a guest has whenever it likes: not worth a line. */
+		if (io->status != -EFAULT)
+			log_error("%s: a %s failed (%s): no more writes until it is connected anew",
+				  q->disk, req->op == REQUEST_FLUSH ? "flush" : "barrier",
+				  strerror(-io->status));
 	}
 	count(q, io);
 	respond(q, req, response_status(io));
