@@ -55,7 +55,7 @@ dom0() {
 	file=$(nvme_of file)
 	check "the kernel sees blocks of 4096 bytes" is "$(cat "/sys/block/${file#/dev/}/queue/logical_block_size")" 4096
 	check "xenblkd starts" start_xenblkd
-	MEMORY=512 check "xl creates the guest" guest_create g1 pv \
+	MEMORY=512 VCPUS=2 check "xl creates the guest" guest_create g1 pv \
 		"$(disk xvda "nvme:$direct/1?transfer=direct")" "$(disk xvdb "nvme:$copy/1?transfer=copy")" \
 		"$(disk xvdc "file:$file")"
 	check "the guest boots" guest_wait g1
