@@ -7,8 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <xenstore.h>
 
 #include "state.h"
 
@@ -54,6 +56,48 @@ static inline uint64_t count(const char *name)
 	if (sim_get(name, &value))
 		abort();
 	return value;
+}
+
+/* machine_store - starts its store. Return: its process, which ends at the latest with ours. */
+static inline pid_t machine_store(void)
+{
+	char path[128];
+	pid_t pid = fork();
+
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		unsetenv("XENSIM_DOMID");
+		execl(XENSIM_BIN "/xensim-store", "xensim-store", NULL);
+		_exit(127);
+	}
+	snprintf(path, sizeof(path), "%s/store.0", machine_dir);
+	for (int i = 0; i < 1000 && access(path, F_OK); i++)
+		usleep(10000);
+	usleep(10000);
+	return pid;
+}
+
+static inline void machine_end(pid_t pid)
+{
+	int status;
+
+	kill(pid, SIGTERM);
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status))
+		fprintf(stderr, "a process of the machine ended badly: %#x\n", status);
+}
+
+/* store_as - a connection to the store as this domain has it. */
+static inline struct xs_handle *store_as(unsigned int domid)
+{
+	struct xs_handle *xs;
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/store.%u", machine_dir, domid);
+	setenv("XENSTORED_PATH", path, 1);
+	xs = xs_open(0);
+	if (!xs)
+		abort();
+	return xs;
 }
 
 #endif
