@@ -61,7 +61,8 @@ uint64_t histogram_percentile(const struct histogram *h, double percent)
 		if (seen && (double)seen >= rank) {
 			uint64_t end = upper_end(i);
 
-			return end < h->max ? end : h->max;
+			/* The last bucket has no end. */
+			return end < h->max && i + 1 < HISTOGRAM_BUCKETS ? end : h->max;
 		}
 	}
 	return h->max;
