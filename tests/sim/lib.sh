@@ -87,6 +87,18 @@ start_store() {
 	wait_for 10 [ -S "$XENSIM_DIR/store.0" ] && wait_for 10 sim 0 xenstore-exists /local/domain/0
 }
 
+# start_nvme BDF FILE... - a controller with a namespace for each
+start_nvme() {
+	"$BUILD/sim/xensim-nvme" "$@" &
+	nvme_pid=$!
+	wait_for 10 [ -L "$XENSIM_DIR/sys/bus/pci/devices/$1/driver" ]
+}
+
+# Its driver in sysfs is Linux's, or none.
+has_driver() {
+	[ -L "$XENSIM_DIR/sys/bus/pci/devices/$1/driver" ]
+}
+
 daemon_says() {
 	grep -Eq "$1" "$log"
 }
@@ -166,13 +178,21 @@ guest_start() {
 
 # guest_end - it has come to its end, or is killed now
 guest_end() {
-	kill "$guest_pid"
+	kill -KILL "$guest_pid"
 	wait "$guest_pid"
 	guest_pid=''
 } 2>/dev/null
 
 counter_is() {
 	is "$(xensim show "$1")" "$2"
+}
+
+# moves COUNTER - something goes on
+moves() {
+	local before
+	before=$(xensim show "$1")
+	sleep 0.05
+	[ "$(xensim show "$1")" -gt $((before + 20)) ]
 }
 
 # All that a domain can be left with.
