@@ -73,17 +73,18 @@ power_cut() {
 
 # The files of this run, in front of the cached base: archives are unpacked in order.
 make_initrd() {
-	local files=$run/files guest=$run/guest
+	local files=$run/files guest=$run/guest program
 	rm -rf "$files" "$guest"
 	mkdir -p "$files/lab" "$files/boot" "$guest/lab"
 	cp "$lab_dir"/lib/{dom0,stories}.sh "$files/lab/"
 	echo "$scale" >"$files/lab/scale"
 	printf '%s\n' "${LAB_SET:-}" >"$files/lab/settings"
 	cp "$top/tools/block-xenblkd" "$files/lab/"
-	if [ -x "$xenblkd_build/src/xenblkd" ]; then
-		cp "$xenblkd_build/src/xenblkd" "$files/lab/"
-		copy_libs "$files" "$xenblkd_build/src/xenblkd"
-	fi
+	for program in src/xenblkd tools/blkload/blkload; do
+		[ -x "$xenblkd_build/$program" ] || continue
+		cp "$xenblkd_build/$program" "$files/lab/"
+		copy_libs "$files" "$xenblkd_build/$program"
+	done
 	cp "$lab_dir"/lib/{guest,stories}.sh "$guest/lab/"
 	: >"$guest/lab/scenario.sh"
 	if [ -n "$scenario" ]; then
