@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* libxencall on the machine of state.h: grant table operations, and the version. */
+#include <xencall.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <xen/version.h>
+
+#include "grant.h"
+
+/* Operations under one hold of the lock; others get their turn in between. */
+#define SLICE 32u
+
+struct xencall_handle {
+	uint16_t domid;
+	int fd;
+};
+
+static int answer(int err)
+{
+	if (err >= 0)
+		return err;
+	errno = -err;
+	return -1;
+}
+
+xencall_handle *xencall_open(struct xentoollog_logger *logger, unsigned open_flags)
+{
+	xencall_handle *xcall;
+	int err = sim_open();
+
+	if (err) {
+		errno = -err;
+		return NULL;
+	}
+	xcall = calloc(1, sizeof(*xcall));
+	if (!xcall)
+		return NULL;
+	xcall->domid = sim_domid();
+	xcall->fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	return xcall;
+}
+
+int xencall_close(xencall_handle *xcall)
+{
+	if (xcall) {
+		close(xcall->fd);
+		free(xcall);
+	}
+	return 0;
+}
+
+int xencall_fd(xencall_handle *xcall)
+{
+	return xcall->fd;
+}
+
+static uint64_t cost_of(unsigned int op)
+{
+	const struct sim_controls *c = &sim()->controls;
+
+	return op == GNTTABOP_copy	      ? c->cost_copy_ns
+	       : op == GNTTABOP_map_grant_ref ? c->cost_map_ns
+					      : c->cost_unmap_ns;
+}
+
+static void carry_out(uint16_t domid, unsigned int op, void *array, uint32_t i)
+{
+	switch (op) {
+	case GNTTABOP_map_grant_ref:
+		sim_grant_op_map(domid, (struct gnttab_map_grant_ref *)array + i);
+		break;
+	case GNTTABOP_unmap_grant_ref:
+		sim_grant_op_unmap(domid, (struct gnttab_unmap_grant_ref *)array + i);
+		break;
+	case GNTTABOP_copy:
+		sim_grant_op_copy(domid, (struct gnttab_copy *)array + i);
+		break;
+	}
+}
+
+static int grant_table_op(uint16_t domid, unsigned int op, void *array, uint32_t nr)
+{
+	int err = 0;
+
+	if (op != GNTTABOP_map_grant_ref && op != GNTTABOP_unmap_grant_ref && op != GNTTABOP_copy)
+		return -ENOSYS;
+	sim_cost(nr * cost_of(op));
+	for (uint32_t i = 0; i < nr && !err;) {
+		sim_lock(&sim()->grants_lock);
+		for (uint32_t end = i + SLICE; i < nr && i < end && !err; i++) {
+			if (sim_fault(&sim()->controls.efault))
+				err = -EFAULT;
+			else
+				carry_out(domid, op, array, i);
+		}
+		sim_unlock(&sim()->grants_lock);
+	}
+	return err;
+}
+
+static int hypercall(xencall_handle *xcall, unsigned int op, uint64_t arg1, uint64_t arg2,
+		     uint64_t arg3)
+{
+	SIM_COUNT(hypercalls, 1);
+	sim_cost(sim()->controls.cost_hypercall_ns);
+	if (op == __HYPERVISOR_grant_table_op)
+		return answer(grant_table_op(xcall->domid, (unsigned int)arg1,
+					     (void *)(uintptr_t)arg2, (uint32_t)arg3));
+	if (op == __HYPERVISOR_xen_version && arg1 == XENVER_version)
+		return 4 << 16 | 17;
+	return answer(-ENOSYS);
+}
+
+int xencall0(xencall_handle *xcall, unsigned int op)
+{
+	return hypercall(xcall, op, 0, 0, 0);
+}
+
+int xencall1(xencall_handle *xcall, unsigned int op, uint64_t arg1)
+{
+	return hypercall(xcall, op, arg1, 0, 0);
+}
+
+int xencall2(xencall_handle *xcall, unsigned int op, uint64_t arg1, uint64_t arg2)
+{
+	return hypercall(xcall, op, arg1, arg2, 0);
+}
+
+long xencall2L(xencall_handle *xcall, unsigned int op, uint64_t arg1, uint64_t arg2)
+{
+	return hypercall(xcall, op, arg1, arg2, 0);
+}
+
+int xencall3(xencall_handle *xcall, unsigned int op, uint64_t arg1, uint64_t arg2, uint64_t arg3)
+{
+	return hypercall(xcall, op, arg1, arg2, arg3);
+}
+
+int xencall4(xencall_handle *xcall, unsigned int op, uint64_t arg1, uint64_t arg2, uint64_t arg3,
+	     uint64_t arg4)
+{
+	return hypercall(xcall, op, arg1, arg2, arg3);
+}
+
+int xencall5(xencall_handle *xcall, unsigned int op, uint64_t arg1, uint64_t arg2, uint64_t arg3,
+	     uint64_t arg4, uint64_t arg5)
+{
+	return hypercall(xcall, op, arg1, arg2, arg3);
+}
+
+void *xencall_alloc_buffer(xencall_handle *xcall, size_t size)
+{
+	size_t bytes = (size + SIM_PAGE_BYTES - 1) & ~(size_t)(SIM_PAGE_BYTES - 1);
+
+	return aligned_alloc(SIM_PAGE_BYTES, bytes ? bytes : SIM_PAGE_BYTES);
+}
+
+void xencall_free_buffer(xencall_handle *xcall, void *p)
+{
+	free(p);
+}
+
+void *xencall_alloc_buffer_pages(xencall_handle *xcall, size_t nr_pages)
+{
+	return xencall_alloc_buffer(xcall, nr_pages * SIM_PAGE_BYTES);
+}
+
+void xencall_free_buffer_pages(xencall_handle *xcall, void *p, size_t nr_pages)
+{
+	free(p);
+}
+
+int xencall_buffers_never_fault(xencall_handle *xcall)
+{
+	return 1;
+}

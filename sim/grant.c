@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "grant.h"
+
+#include <errno.h>
+#include <string.h>
+
+static struct sim_domain *domain(uint16_t domid)
+{
+	return &sim()->domains[domid];
+}
+
+static bool exists(uint16_t domid)
+{
+	return domid < SIM_DOMAINS && domain(domid)->alive;
+}
+
+int sim_grant_share(uint16_t domid, uint16_t grantee, bool writable, uint32_t *ref, uint32_t *frame)
+{
+	struct sim_domain *d = domain(domid);
+	uint32_t at = d->grants_free, page;
+
+	if (!at && d->grants_used == SIM_GRANTS)
+		return -ENOSPC;
+	page = sim_frame_get(domid);
+	if (!page)
+		return -ENOMEM;
+	if (at)
+		d->grants_free = d->grants[at].next;
+	else
+		at = d->grants_used++;
+	d->grants[at] = (struct sim_grant){
+		.flags = (uint8_t)(SIM_GRANTED | (writable ? 0 : SIM_GRANT_READONLY)),
+		.grantee = grantee,
+		.process = sim_process(),
+		.frame = page,
+	};
+	SIM_COUNT(shared_pages, 1);
+	*ref = at;
+	*frame = page;
+	return 0;
+}
+
+static void forget(struct sim_domain *d, uint32_t ref)
+{
+	sim_frame_put(d->grants[ref].frame);
+	d->grants[ref] = (struct sim_grant){ .next = d->grants_free };
+	d->grants_free = ref;
+	SIM_COUNT(shared_pages, -1);
+}
+
+void sim_grant_end(uint16_t domid, uint32_t ref)
+{
+	struct sim_grant *g = &domain(domid)->grants[ref];
+
+	if (g->nr_maps) {
+		g->flags |= SIM_GRANT_ENDED;
+		g->process = 0;
+	} else {
+		forget(domain(domid), ref);
+	}
+}
+
+/* As in Xen: a table too short is one thing, an entry that does not say so another. */
+static int16_t check_entry(uint16_t domid, uint16_t granter, uint32_t ref, bool readonly)
+{
+	const struct sim_grant *g;
+
+	if (!exists(granter))
+		return GNTST_bad_domain;
+	if (ref >= SIM_GRANTS)
+		return GNTST_bad_gntref;
+	g = &domain(granter)->grants[ref];
+	if (!(g->flags & SIM_GRANTED) || g->grantee != domid)
+		return GNTST_general_error;
+	if ((g->flags & SIM_GRANT_READONLY) && !readonly)
+		return GNTST_general_error;
+	return GNTST_okay;
+}
+
+int16_t sim_grant_map(uint16_t domid, uint16_t process, uint16_t granter, uint32_t ref,
+		      bool readonly, uint32_t *handle, uint32_t *frame)
+{
+	struct sim_domain *d = domain(domid);
+	int16_t status = check_entry(domid, granter, ref, readonly);
+	uint32_t at = d->maps_free;
+	struct sim_grant *g;
+
+	if (status != GNTST_okay)
+		return status;
+	if (!at && d->maps_used == SIM_MAPS)
+		return GNTST_no_space;
+	if (at)
+		d->maps_free = d->maps[at].next;
+	else
+		at = d->maps_used++;
+	g = &domain(granter)->grants[ref];
+	g->nr_maps++;
+	g->nr_writable += !readonly;
+	if (!process)
+		sim()->frames[g->frame].nr_device++;
+	d->maps[at] = (struct sim_map){
+		.flags = (uint8_t)(SIM_MAPPED | (readonly ? SIM_MAP_READONLY : 0) |
+				   (process ? 0 : SIM_MAP_DEVICE)),
+		.granter = granter,
+		.process = process,
+		.ref = ref,
+	};
+	SIM_COUNT(mapped_pages, 1);
+	*handle = at;
+	*frame = g->frame;
+	return GNTST_okay;
+}
+
+int16_t sim_grant_unmap(uint16_t domid, uint32_t handle)
+{
+	struct sim_domain *d = domain(domid);
+	struct sim_map map;
+	struct sim_grant *g;
+
+	if (handle >= SIM_MAPS || !(d->maps[handle].flags & SIM_MAPPED))
+		return GNTST_bad_handle;
+	map = d->maps[handle];
+	d->maps[handle] = (struct sim_map){ .next = d->maps_free };
+	d->maps_free = handle;
+	g = &domain(map.granter)->grants[map.ref];
+	g->nr_maps--;
+	g->nr_writable -= !(map.flags & SIM_MAP_READONLY);
+	if (map.flags & SIM_MAP_DEVICE)
+		sim()->frames[g->frame].nr_device--;
+	if (!g->nr_maps && (g->flags & SIM_GRANT_ENDED))
+		forget(domain(map.granter), map.ref);
+	SIM_COUNT(mapped_pages, -1);
+	return GNTST_okay;
+}
+
+void sim_grant_op_map(uint16_t domid, struct gnttab_map_grant_ref *op)
+{
+	bool readonly = op->flags & GNTMAP_readonly;
+	uint32_t handle, frame;
+	int16_t status;
+
+	SIM_COUNT(maps, 1);
+	/* User space has no page tables to map into. */
+	if (!(op->flags & GNTMAP_device_map) || (op->flags & GNTMAP_host_map))
+		status = GNTST_general_error;
+	else if (sim_fault(&sim()->controls.fail_map))
+		status = sim_fault_status();
+	else
+		status = sim_grant_map(domid, 0, op->dom, op->ref, readonly, &handle, &frame);
+	if (status == GNTST_okay) {
+		op->handle = handle;
+		op->dev_bus_addr = (uint64_t)frame * SIM_PAGE_BYTES;
+	} else {
+		SIM_COUNT(bad_operations, 1);
+	}
+	/* Last: a record that is read after a kill goes by it. */
+	__atomic_store_n(&op->status, status, __ATOMIC_RELEASE);
+}
+
+static int16_t unmap(uint16_t domid, const struct gnttab_unmap_grant_ref *op)
+{
+	const struct sim_map *map;
+	uint32_t frame;
+
+	if (op->handle >= SIM_MAPS)
+		return GNTST_bad_handle;
+	map = &domain(domid)->maps[op->handle];
+	/* Those of gntdev are mapped for the host, which user space cannot undo. */
+	if (!(map->flags & SIM_MAPPED) || !(map->flags & SIM_MAP_DEVICE))
+		return GNTST_bad_handle;
+	/* Without the address nothing is undone, and Xen calls that well. */
+	if (!op->dev_bus_addr)
+		return GNTST_okay;
+	frame = domain(map->granter)->grants[map->ref].frame;
+	if (op->dev_bus_addr != (uint64_t)frame * SIM_PAGE_BYTES)
+		return GNTST_general_error;
+	return sim_grant_unmap(domid, op->handle);
+}
+
+void sim_grant_op_unmap(uint16_t domid, struct gnttab_unmap_grant_ref *op)
+{
+	int16_t status;
+
+	SIM_COUNT(unmaps, 1);
+	if (sim_fault(&sim()->controls.fail_unmap))
+		status = sim_fault_status();
+	else
+		status = unmap(domid, op);
+	if (status != GNTST_okay)
+		SIM_COUNT(bad_operations, 1);
+	__atomic_store_n(&op->status, status, __ATOMIC_RELEASE);
+}
+
+int16_t sim_grant_acquire(uint16_t domid, uint16_t granter, uint32_t ref, bool readonly,
+			  uint8_t **page)
+{
+	int16_t status = check_entry(domid, granter, ref, readonly);
+
+	if (status == GNTST_okay)
+		*page = sim_page(domain(granter)->grants[ref].frame);
+	return status;
+}
+
+/* One side of a copy. */
+static int16_t acquire(uint16_t domid, const struct gnttab_copy_ptr *ptr, bool by_ref,
+		       bool readonly, uint8_t **page)
+{
+	uint64_t frame = ptr->u.gmfn;
+
+	if (by_ref)
+		return sim_grant_acquire(domid, ptr->domid == DOMID_SELF ? domid : ptr->domid,
+					 ptr->u.ref, readonly, page);
+	if (ptr->domid != DOMID_SELF && ptr->domid != domid)
+		return GNTST_permission_denied;
+	if (frame >= SIM_FRAMES || !sim()->frames[frame].used ||
+	    sim()->frames[frame].owner != domid)
+		return GNTST_general_error;
+	*page = sim_page((uint32_t)frame);
+	return GNTST_okay;
+}
+
+static int16_t copy(uint16_t domid, const struct gnttab_copy *op)
+{
+	uint8_t *from, *to;
+	int16_t status;
+
+	if (op->source.offset + (uint32_t)op->len > SIM_PAGE_BYTES ||
+	    op->dest.offset + (uint32_t)op->len > SIM_PAGE_BYTES)
+		return GNTST_bad_copy_arg;
+	status = acquire(domid, &op->source, op->flags & GNTCOPY_source_gref, true, &from);
+	if (status != GNTST_okay)
+		return status;
+	status = acquire(domid, &op->dest, op->flags & GNTCOPY_dest_gref, false, &to);
+	if (status != GNTST_okay)
+		return status;
+	memmove(to + op->dest.offset, from + op->source.offset, op->len);
+	return GNTST_okay;
+}
+
+void sim_grant_op_copy(uint16_t domid, struct gnttab_copy *op)
+{
+	int16_t status;
+
+	SIM_COUNT(copies, 1);
+	if (sim_fault(&sim()->controls.fail_copy))
+		status = sim_fault_status();
+	else
+		status = copy(domid, op);
+	if (status != GNTST_okay)
+		SIM_COUNT(bad_operations, 1);
+	__atomic_store_n(&op->status, status, __ATOMIC_RELEASE);
+}
+
+void sim_grant_release(uint16_t process)
+{
+	for (uint16_t domid = 0; domid < SIM_DOMAINS; domid++) {
+		struct sim_domain *d = domain(domid);
+
+		for (uint32_t i = 1; i < d->maps_used; i++) {
+			if ((d->maps[i].flags & SIM_MAPPED) && d->maps[i].process == process)
+				sim_grant_unmap(domid, i);
+		}
+		for (uint32_t i = SIM_GRANT_RESERVED; i < d->grants_used; i++) {
+			if ((d->grants[i].flags & SIM_GRANTED) && d->grants[i].process == process)
+				sim_grant_end(domid, i);
+		}
+	}
+}
+
+void sim_grant_end_domain(uint16_t domid)
+{
+	struct sim_domain *d = domain(domid);
+
+	for (uint32_t i = 1; i < d->maps_used; i++) {
+		if (d->maps[i].flags & SIM_MAPPED)
+			sim_grant_unmap(domid, i);
+	}
+	for (uint32_t i = SIM_GRANT_RESERVED; i < d->grants_used; i++) {
+		if ((d->grants[i].flags & (SIM_GRANTED | SIM_GRANT_ENDED)) == SIM_GRANTED)
+			sim_grant_end(domid, i);
+	}
+}
