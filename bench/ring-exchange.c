@@ -11,7 +11,7 @@
  * threads had no core is one of many: the best tenth of them and the median are printed. Where they
  * are far apart, the machine had something else to do.
  *
- *   ring-exchange [--json] [SECONDS-EACH]
+ *   ring-exchange [SECONDS-EACH [JSON-FILE]]
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -155,12 +155,15 @@ int main(int argc, char **argv)
 		uint32_t nr_pages, depth;
 	} cases[] = { { 1, 1 }, { 1, 2 }, { 1, 4 }, { 1, 8 }, { 1, 16 }, { 1, 32 }, { 8, 256 } };
 	static struct exchange x;
-	bool json = argc > 1 && !strcmp(argv[1], "--json");
-	double seconds = argc > 1 + json ? atof(argv[1 + json]) : 0.5;
+	double seconds = argc > 1 ? atof(argv[1]) : 0.5;
+	FILE *json = argc > 2 ? fopen(argv[2], "w") : NULL;
 
+	if (argc > 2 && !json) {
+		fprintf(stderr, "ring-exchange: cannot write %s: %s\n", argv[2], strerror(errno));
+		return 1;
+	}
 	choose_cpus(x.cpus);
-	if (!json)
-		printf("depth   best ns/request   median   rounds\n");
+	printf("depth   best ns/request   median   rounds\n");
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		double best, median;
 
@@ -170,15 +173,17 @@ int main(int argc, char **argv)
 			return 1;
 		best = x.rounds[x.nr_rounds / 10];
 		median = x.rounds[x.nr_rounds / 2];
+		printf("%5u   %15.1f   %6.1f   %6zu%s\n", x.depth, best, median, x.nr_rounds,
+		       x.depth == 1 ? "   (a round trip)" : "");
 		if (json)
-			printf("%s{\"depth\": %u, \"ring_pages\": %u, \"best_ns\": %.1f, "
-			       "\"median_ns\": %.1f}",
-			       i ? ", " : "[", x.depth, x.nr_pages, best, median);
-		else
-			printf("%5u   %15.1f   %6.1f   %6zu%s\n", x.depth, best, median,
-			       x.nr_rounds, x.depth == 1 ? "   (a round trip)" : "");
+			fprintf(json,
+				"%s{\"depth\": %u, \"ring_pages\": %u, \"best_ns\": %.1f, "
+				"\"median_ns\": %.1f}",
+				i ? ",\n  " : "[", x.depth, x.nr_pages, best, median);
 	}
-	if (json)
-		puts("]");
+	if (json && (fputs("]\n", json) < 0 || fclose(json))) {
+		fprintf(stderr, "ring-exchange: cannot write %s\n", argv[2]);
+		return 1;
+	}
 	return 0;
 }

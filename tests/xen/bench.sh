@@ -111,6 +111,7 @@ result() {
 }
 
 host_after() {
+	mkdir -p "$top/build/bench"
 	awk '
 		function median(list, n,   i, j, t, a) {
 			n = split(list, a, " ")
@@ -130,6 +131,6 @@ host_after() {
 				printf "%s{\"job\":\"%s\",\"backend\":\"%s\",\"iops\":%d,\"mb_s\":%.1f,\"mean_us\":%d,\"p99_us\":%d,\"dom0_cpu_us\":%d}", (k > 1 ? ",\n " : "["), w[1], w[2], median(v[order[k], 3]), median(v[order[k], 4]), median(v[order[k], 5]), median(v[order[k], 6]), median(v[order[k], 7]) > json
 			}
 			print "]" > json
-		}' table="$run/table" json="$top/build/bench.json" "$run/results"
+		}' table="$run/table" json="$top/build/bench/xen.json" "$run/results"
 	check "there are results" test -s "$run/table"
 }
