@@ -12,6 +12,13 @@
 #include "ctrl.h"
 #include "list.h"
 
+/* How a discard is done. */
+enum disk_discard {
+	DISCARD_NONE,
+	DISCARD_DEALLOCATE, /* dataset management: the drive does as it likes */
+	DISCARD_ZERO, /* write zeroes, by deallocating */
+};
+
 struct disk {
 	struct bdev bdev;
 	struct list_node link; /* the controller's */
@@ -19,6 +26,7 @@ struct disk {
 	uint32_t nsid;
 	uint32_t block_shift;
 	uint64_t first_byte; /* of the namespace; a multiple of the block */
+	enum disk_discard discard;
 };
 
 /* The part of nvme_ops that moves data; each as in struct bdev_ops. */

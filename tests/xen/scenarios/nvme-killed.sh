@@ -2,6 +2,7 @@
 # shellcheck shell=bash disable=SC2154
 TITLE="killed in the middle of DMA: no page is written late, and all that was mapped is unmapped"
 TIMEOUT=600
+KILLS=4
 
 # Slow enough that there is always something in flight.
 host_setup() {
@@ -40,17 +41,21 @@ dom0() {
 	check "boots" guest_wait g2
 	theirs=$(guest_run g2 canary 67108864 g)
 	mine=$(canary 134217728 d)
-	for turn in 1 2 3; do
+	for turn in $(seq $KILLS); do
 		check "turn $turn: a guest on the drive, direct" guest_create g1 pv "$(disk xvda "nvme:$bdf/1?transfer=direct")"
 		check "turn $turn: boots" guest_wait g1
 		guest_start g1 load
 		check "turn $turn: is busy" wait_for 60 moved
-		sleep "0.$((RANDOM % 10))"
-		kill -9 "$daemon_pid"
-		wait "$daemon_pid" 2>/dev/null
-		: >$daemon_log
+		if [ $((turn % 2)) -eq 1 ]; then
+			check "turn $turn: the daemon is killed with requests in flight" kill_xenblkd_in_flight "$(guest_domid g1)"
+		else
+			sleep "0.$((RANDOM % 10))"
+			check "turn $turn: the daemon is killed at any moment" kill_xenblkd
+		fi
 		check "turn $turn: another daemon starts" start_xenblkd
 		check "turn $turn: stops the controller first" daemon_says "nvme:$bdf: a predecessor was killed; stopped"
+		[ $((turn % 2)) -eq 0 ] ||
+			check "turn $turn: then unmaps the guest's pages" daemon_says 'unmapped [1-9][0-9]* pages of guests'
 		check "turn $turn: and its own" daemon_says 'let go of [0-9]+ pages of its memory'
 		check "turn $turn: xl destroys the guest" xl destroy g1
 		check "turn $turn: which leaves no zombie" wait_for 20 one_guest
