@@ -176,7 +176,8 @@ count() {
 }
 
 host_after() {
-	awk -f "$lab_dir/lib/bench.awk" table="$run/table" json="$top/build/bench.json" \
+	mkdir -p "$top/build/bench"
+	awk -f "$lab_dir/lib/bench.awk" table="$run/table" json="$top/build/bench/xen.json" \
 		"$run/results" "$run/counts"
 	check "there are results" test -s "$run/table"
 }

@@ -70,8 +70,8 @@ dom0() {
 		load $ragged --count 4000 --flush-every 50
 	check "so it is for a frontend with the 32-bit ABI" load $ragged --abi x86_32 --count 2000
 	check "that it was one the daemon knows" daemon_says 'connected: x86_32-abi'
-	check "one that names its ABI, and connects as firmware does" \
-		load $ragged --abi x86_64 --firmware --count 2000
+	check "one that does not name its ABI, and connects as firmware does" \
+		load $ragged --abi unnamed --firmware --count 2000
 
 	check "it connects 21 times" load $ragged --reconnect 20 --count 200 --flush-every 50
 	check "and 21 times without closing, with requests in flight" \
