@@ -101,6 +101,7 @@ static void io_begin(struct queue *q, struct io *io)
 
 	q->in_flight++;
 	io->status = 0;
+	list_add_tail(&q->pending, &io->link);
 	if (req->indirect) {
 		q->stats.indirect++;
 		io_place(io, table_get(&pl->tables));
@@ -109,12 +110,10 @@ static void io_begin(struct queue *q, struct io *io)
 	}
 	io_place(io, NULL);
 	io_describe(q, io);
-	if (req->op == REQUEST_FLUSH) {
-		list_add_tail(&q->pending, &io->link);
+	if (req->op == REQUEST_FLUSH)
 		return;
-	}
 	io->xfer->bring_in(pl, io);
-	list_add_tail(&pl->incoming, &io->link);
+	list_add_tail(&pl->incoming, &io->step);
 }
 
 void queue_refuse(struct queue *q, struct io *io, int16_t status)

@@ -86,7 +86,7 @@ struct queue {
 	struct record record;
 	struct queue_record *in_record;
 	struct list free; /* ios */
-	struct list pending; /* ios that wait for room at the bdev */
+	struct list pending; /* ios that the bdev has not got yet, in the order of the ring */
 	uint32_t in_flight; /* ios that are not free */
 	uint32_t responses; /* written, not yet pushed */
 	uint64_t last_work_ns;
