@@ -5,8 +5,10 @@
  * A queue has as many as its ring has slots, so one is always free when a request can be taken. The
  * checked request lies in the record (record.h); what is here is this process's own.
  *
- *   free -> taken -> [fetching] -> [incoming] -> pending -> at the bdev -> [outgoing] -> answered:
- *   free
+ *   free -> pending, meanwhile [fetching] and [incoming] -> at the bdev -> [outgoing] -> answered: free
+ *
+ * It is pending from the moment it is taken, so that a queue's requests come to the bdev in the order
+ * of the ring, whichever of them had to be fetched first.
  *
  * Thread: the reactor of its queue.
  */
@@ -80,7 +82,9 @@ static inline size_t queue_record_bytes(uint32_t nr_ios)
 }
 
 struct io {
-	struct list_node link; /* in the list that its place in the life names */
+	struct list_node link; /* free, pending or outgoing */
+	struct list_node
+		step; /* fetching or incoming: only within a turn, before it is submitted */
 	struct queue *queue;
 	struct io_record *record;
 	struct bdev_io bio;

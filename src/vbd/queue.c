@@ -155,6 +155,7 @@ static void io_begin(struct queue *q, struct io *io)
 		list_add_tail(&q->settled, &io->link);
 		return;
 	}
+	list_add_tail(&q->pending, &io->link);
 	if (req->indirect) {
 		q->stats.indirect++;
 		io_place(io, table_get(&pl->tables));
@@ -163,9 +164,10 @@ static void io_begin(struct queue *q, struct io *io)
 	}
 	io_place(io, NULL);
 	io_choose_xfer(q, io);
-	/* What has no data goes the same way, so that all stay in the order of the ring. */
+	if (!req->nr_segments)
+		return;
 	io->xfer->bring_in(pl, io);
-	list_add_tail(&pl->incoming, &io->link);
+	list_add_tail(&pl->incoming, &io->step);
 }
 
 void queue_refuse(struct queue *q, struct io *io, int16_t status)
@@ -186,25 +188,14 @@ static bool flush_failed(const struct queue *q)
 	return __atomic_load_n(q->flush_failed, __ATOMIC_ACQUIRE);
 }
 
-/*
- * Whether a request can begin in this turn.
- *
- * @fetches: of those before it in this turn, some have their segments fetched first, and will be
- *           behind it: a barrier must not overtake them
- */
-static bool may_begin(const struct queue *q, const struct io_record *r, bool *fetches)
+/* Whether there is room for it in this turn. */
+static bool may_begin(const struct queue *q, const struct io_record *r)
 {
-	if (r->settled)
-		return true;
-	if (!pipeline_has_room(q->pipeline, &r->request) ||
-	    (r->request.op == REQUEST_BARRIER && *fetches))
-		return false;
-	*fetches |= r->request.indirect;
-	return true;
+	return r->settled || pipeline_has_room(q->pipeline, &r->request);
 }
 
 /* One request off the ring. Return: false if it has to stay there for now. */
-static bool take_one(struct queue *q, bool *fetches)
+static bool take_one(struct queue *q)
 {
 	struct io *io = list_entry(q->free.head.next, struct io, link);
 	struct io_record *r = io->record;
@@ -215,7 +206,7 @@ static bool take_one(struct queue *q, bool *fetches)
 	/* A bad one is answered too, and that has an effect. */
 	r->settled = status != BLKIF_RSP_OKAY;
 	r->answer = status;
-	if (!may_begin(q, r, fetches))
+	if (!may_begin(q, r))
 		return false;
 	q->stats.refused += r->settled;
 	r->req_idx = q->ring.req_cons;
@@ -229,14 +220,14 @@ static bool take_one(struct queue *q, bool *fetches)
 }
 
 /* What a predecessor had in flight, in the order of the ring. Return: requests begun. */
-static uint32_t take_again(struct queue *q, bool *fetches)
+static uint32_t take_again(struct queue *q)
 {
 	uint32_t taken = 0;
 
 	for (; !list_empty(&q->again); taken++) {
 		struct io *io = list_entry(q->again.head.next, struct io, link);
 
-		if (!may_begin(q, io->record, fetches)) {
+		if (!may_begin(q, io->record)) {
 			q->starved = true;
 			break;
 		}
@@ -247,7 +238,7 @@ static uint32_t take_again(struct queue *q, bool *fetches)
 }
 
 /* Return: requests taken. */
-static uint32_t take_pending(struct queue *q, bool *fetches)
+static uint32_t take_pending(struct queue *q)
 {
 	uint32_t taken = 0;
 	int pending;
@@ -265,7 +256,7 @@ static uint32_t take_pending(struct queue *q, bool *fetches)
 	 * many slots and an io is free again before its slot is.
 	 */
 	for (; taken < (uint32_t)pending; taken++) {
-		if (!take_one(q, fetches)) {
+		if (!take_one(q)) {
 			q->starved = true;
 			break;
 		}
@@ -276,7 +267,6 @@ static uint32_t take_pending(struct queue *q, bool *fetches)
 uint32_t queue_take(struct queue *q)
 {
 	struct pipeline *pl = q->pipeline;
-	bool fetches = false;
 	uint32_t taken;
 
 	if (pl->hungry && pl->hungry != q) {
@@ -284,9 +274,9 @@ uint32_t queue_take(struct queue *q)
 		return 0;
 	}
 	q->starved = false;
-	taken = take_again(q, &fetches);
+	taken = take_again(q);
 	if (list_empty(&q->again))
-		taken += take_pending(q, &fetches);
+		taken += take_pending(q);
 	pl->hungry = q->starved && !taken ? q : NULL;
 	/* Nothing of what was taken has been acted on: that begins with the next stage. */
 	record_order();

@@ -111,7 +111,7 @@ struct queue {
 	struct queue_record *in_record;
 	struct list free; /* ios */
 	struct list again; /* ios that a predecessor had in flight, and that have not begun here */
-	struct list pending; /* ios that wait for room at the bdev */
+	struct list pending; /* ios that the bdev has not got yet, in the order of the ring */
 	struct list settled; /* ios that are only to be answered */
 	uint32_t in_flight; /* ios that are not free */
 	uint32_t nr_at_bdev; /* ios that the bdev has */
