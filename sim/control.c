@@ -38,7 +38,8 @@ static const struct word counters[] = {
 	COUNTER(gntdev_maps),	COUNTER(gntdev_unmaps),	 COUNTER(shared_pages),
 	COUNTER(mapped_pages),	COUNTER(bad_operations), COUNTER(events),
 	COUNTER(events_lost),	COUNTER(store_requests), COUNTER(device_reads),
-	COUNTER(device_writes), COUNTER(device_strays),
+	COUNTER(device_writes), COUNTER(device_strays),	 COUNTER(nvme_commands),
+	COUNTER(nvme_resets),
 };
 
 static const struct word controls[] = {
@@ -57,6 +58,13 @@ static const struct word controls[] = {
 	NUMBER(cost_map_ns),
 	NUMBER(cost_unmap_ns),
 	NUMBER(cost_event_ns),
+	FAULT(nvme_fail),
+	FAULT(nvme_silent),
+	NUMBER(nvme_status),
+	NUMBER(nvme_delay_us),
+	NUMBER(nvme_hold),
+	NUMBER(nvme_fatal),
+	NUMBER(nvme_gone),
 };
 
 #define NR(table) (sizeof(table) / sizeof((table)[0]))

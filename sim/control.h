@@ -24,6 +24,7 @@ struct sim_counters {
 	uint64_t store_requests;
 	uint64_t device_reads, device_writes; /* bytes, of software devices */
 	uint64_t device_strays; /* accesses to what was not mapped for devices */
+	uint64_t nvme_commands, nvme_resets;
 };
 
 /* A fault happens to the operation on which a count runs out, or by chance. 0: never. */
@@ -39,6 +40,13 @@ struct sim_controls {
 	struct sim_fault store_again; /* the end of a transaction: EAGAIN */
 	uint64_t fail_status; /* of failed operations, its sign dropped; 0: general error */
 	uint64_t delay_event_us;
+	/* Of all NVMe controllers: an I/O command that fails, or is never answered. */
+	struct sim_fault nvme_fail, nvme_silent;
+	uint64_t nvme_status; /* of one that fails; 0: internal error */
+	uint64_t nvme_delay_us; /* from a command to its answer */
+	uint64_t nvme_hold; /* 1: doorbells are not looked at */
+	uint64_t nvme_fatal; /* 1: CSTS.CFS; back at 0 with the next reset */
+	uint64_t nvme_gone; /* 1: pulled out */
 	/* Busy waits. */
 	uint64_t cost_hypercall_ns, cost_copy_ns, cost_map_ns, cost_unmap_ns, cost_event_ns;
 };

@@ -29,7 +29,7 @@
 /* How often a daemon that is to end says what it still waits for. */
 #define STOP_REMINDER_S 10
 
-/* Beside those for data: queues and lists of the controllers that we drive. */
+/* Beside those for data: queues and lists of the controllers that we drive, and what is merged. */
 #define DEVICE_PAGES 1024u
 
 /* Of a disk, where nobody said how many: what Linux guests take if they can have it. */

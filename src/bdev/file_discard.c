@@ -132,6 +132,7 @@ int discarder_create(int fd, struct discarder **out)
 		free(d);
 		return -err;
 	}
+	pthread_setname_np(d->thread, "file-discard");
 	*out = d;
 	return 0;
 }

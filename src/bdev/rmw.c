@@ -9,12 +9,11 @@
 
 #include "dmem.h"
 
-/* What is merged at once; longer requests take turns with it. */
-#define BOUNCE_PAGES 8u
-#define BOUNCE_BYTES (BOUNCE_PAGES * DMEM_PAGE_BYTES)
+/* Memory for merging, of each channel; with none of it left requests wait. */
+#define CHANNEL_PAGES 8u
 
-/* Of each channel. */
-#define NR_BOUNCES 4u
+/* As much of it as one request has at once; what is longer goes through it in pieces. */
+#define PART_PAGES 4u
 
 struct rmw {
 	struct bdev bdev;
@@ -24,11 +23,6 @@ struct rmw {
 	pthread_mutex_t lock; /* channels of other threads write to the same blocks; all below */
 	struct list writes; /* parts that are running and write */
 	uint32_t nr_merges; /* of them */
-};
-
-struct bounce {
-	struct list_node link;
-	uint8_t *pages[BOUNCE_PAGES];
 };
 
 /* What the lower one is at. */
@@ -54,8 +48,9 @@ struct part {
 	enum step step;
 
 	/* If it goes by memory of ours. */
-	struct bounce *bounce;
-	struct iovec iov[BOUNCE_PAGES];
+	void *pages[PART_PAGES];
+	uint32_t nr_pages;
+	struct iovec iov[PART_PAGES];
 	uint64_t from_byte, to_byte; /* what of it is there this time; on the disk */
 	const struct iovec *at; /* of the upper request: where that begins, */
 	size_t at_bytes; /* this far in */
@@ -67,9 +62,9 @@ struct rmw_channel {
 	struct list free, waiting; /* parts; the waiting ones start in their order */
 	uint32_t nr_waiting;
 	uint32_t nr_done; /* in this poll */
-	struct list bounces;
-	struct bounce bounce[NR_BOUNCES];
-	void *memory; /* of all bounces, if not of dmem */
+	void *pages[CHANNEL_PAGES]; /* a stack of those that are free */
+	uint32_t nr_pages;
+	void *memory; /* they are pieces of that, if not of dmem */
 	struct part parts[];
 };
 
@@ -162,8 +157,8 @@ static void part_end(struct part *p, int status)
 
 	if (p->writes)
 		write_end(p);
-	if (p->bounce)
-		list_add_head(&ch->bounces, &p->bounce->link);
+	while (p->nr_pages)
+		ch->pages[ch->nr_pages++] = p->pages[--p->nr_pages];
 	list_add_head(&ch->free, &p->link);
 	ch->nr_done++;
 	upper->done(upper, status);
@@ -179,7 +174,7 @@ static void part_submit(struct part *p)
 }
 
 /* Has @op done to these whole blocks, which are in our memory from where p->from_byte's begins. */
-static void bounce_submit(struct part *p, enum bdev_op op, uint64_t first_byte, uint64_t end_byte)
+static void piece_submit(struct part *p, enum bdev_op op, uint64_t first_byte, uint64_t end_byte)
 {
 	size_t at = first_byte - block_first(p, p->from_byte);
 
@@ -195,7 +190,8 @@ static void bounce_submit(struct part *p, enum bdev_op op, uint64_t first_byte, 
 		if (n > left)
 			n = left;
 		p->iov[p->io.nr_iov++] = (struct iovec){
-			.iov_base = p->bounce->pages[at / DMEM_PAGE_BYTES] + at % DMEM_PAGE_BYTES,
+			.iov_base =
+				(uint8_t *)p->pages[at / DMEM_PAGE_BYTES] + at % DMEM_PAGE_BYTES,
 			.iov_len = n,
 		};
 		at += n;
@@ -205,12 +201,12 @@ static void bounce_submit(struct part *p, enum bdev_op op, uint64_t first_byte, 
 }
 
 /* Between our memory and the request's, which it moves on in. */
-static void bounce_copy(struct part *p, bool in)
+static void piece_copy(struct part *p, bool in)
 {
 	size_t at = p->from_byte - block_first(p, p->from_byte);
 
 	for (size_t left = p->to_byte - p->from_byte; left;) {
-		uint8_t *ours = p->bounce->pages[at / DMEM_PAGE_BYTES] + at % DMEM_PAGE_BYTES;
+		uint8_t *ours = (uint8_t *)p->pages[at / DMEM_PAGE_BYTES] + at % DMEM_PAGE_BYTES;
 		uint8_t *theirs = (uint8_t *)p->at->iov_base + p->at_bytes;
 		size_t n = DMEM_PAGE_BYTES - at % DMEM_PAGE_BYTES;
 
@@ -261,12 +257,12 @@ static void write_step(struct part *p, enum step step)
 		step = STEP_WRITE;
 	p->step = step;
 	if (step == STEP_READ_FIRST) {
-		bounce_submit(p, BDEV_READ, first, first + block_bytes);
+		piece_submit(p, BDEV_READ, first, first + block_bytes);
 	} else if (step == STEP_READ_LAST) {
-		bounce_submit(p, BDEV_READ, end - block_bytes, end);
+		piece_submit(p, BDEV_READ, end - block_bytes, end);
 	} else {
-		bounce_copy(p, true);
-		bounce_submit(p, BDEV_WRITE, first, end);
+		piece_copy(p, true);
+		piece_submit(p, BDEV_WRITE, first, end);
 	}
 }
 
@@ -278,12 +274,12 @@ static bool next_piece(struct part *p)
 	if (p->to_byte == end_byte)
 		return false;
 	p->from_byte = p->to_byte;
-	p->to_byte = block_first(p, p->from_byte) + BOUNCE_BYTES;
+	p->to_byte = block_first(p, p->from_byte) + p->nr_pages * (uint64_t)DMEM_PAGE_BYTES;
 	if (p->to_byte > end_byte)
 		p->to_byte = end_byte;
 	if (p->upper->op == BDEV_READ) {
 		p->step = STEP_READ;
-		bounce_submit(p, BDEV_READ, block_first(p, p->from_byte), block_end(p, p->to_byte));
+		piece_submit(p, BDEV_READ, block_first(p, p->from_byte), block_end(p, p->to_byte));
 	} else {
 		write_step(p, STEP_READ_FIRST);
 	}
@@ -307,17 +303,28 @@ static void part_done(struct bdev_io *io, int status)
 		return;
 	}
 	if (p->step == STEP_READ)
-		bounce_copy(p, false);
+		piece_copy(p, false);
 	if (!next_piece(p))
 		part_end(p, 0);
+}
+
+/* As many pages as it can use and there are. */
+static void take_pages(struct part *p)
+{
+	struct rmw_channel *ch = p->ch;
+	uint64_t bytes = p->end_byte - p->first_byte;
+
+	while (ch->nr_pages && p->nr_pages < PART_PAGES &&
+	       p->nr_pages * (uint64_t)DMEM_PAGE_BYTES < bytes)
+		p->pages[p->nr_pages++] = ch->pages[--ch->nr_pages];
 }
 
 /* part_start - Return: false if it has to wait on. */
 static bool part_start(struct part *p)
 {
-	bool bounces = p->step == STEP_READ || p->step == STEP_READ_FIRST;
+	bool wants_pages = p->step == STEP_READ || p->step == STEP_READ_FIRST;
 
-	if (bounces && list_empty(&p->ch->bounces))
+	if (wants_pages && !p->ch->nr_pages)
 		return false;
 	if (is_write(p) && p->step != STEP_NONE && !write_begin(p))
 		return false;
@@ -328,7 +335,7 @@ static bool part_start(struct part *p)
 	} else if (p->step == STEP_PASS) {
 		part_submit(p);
 	} else {
-		p->bounce = list_entry(list_pop(&p->ch->bounces), struct bounce, link);
+		take_pages(p);
 		next_piece(p);
 	}
 	return true;
@@ -359,7 +366,7 @@ static void aim(struct part *p)
 	p->first_byte = block_first(p, upper->offset_bytes);
 	p->end_byte = block_end(p, upper->offset_bytes + upper->len_bytes);
 	p->merges = false;
-	p->bounce = NULL;
+	p->nr_pages = 0;
 	p->step = STEP_PASS;
 	if (upper->op == BDEV_DISCARD) {
 		aim_discard(p);
@@ -420,36 +427,34 @@ static int rmw_fd(struct bdev_channel *bch)
 
 /* ----- life */
 
-static void bounces_free(struct rmw_channel *ch, uint32_t nr)
+static void pages_free(struct rmw_channel *ch)
 {
 	struct rmw *rmw = container_of(ch->ch.bdev, struct rmw, bdev);
 
-	for (uint32_t i = 0; rmw->dmem && i < nr; i++)
-		dmem_free(rmw->dmem, BOUNCE_PAGES, (void **)ch->bounce[i].pages);
+	if (rmw->dmem)
+		dmem_free(rmw->dmem, ch->nr_pages, ch->pages);
 	free(ch->memory);
 }
 
-static int bounces_alloc(struct rmw_channel *ch)
+static int pages_alloc(struct rmw_channel *ch)
 {
 	struct rmw *rmw = container_of(ch->ch.bdev, struct rmw, bdev);
 
-	if (!rmw->dmem) {
-		ch->memory = aligned_alloc(DMEM_PAGE_BYTES, NR_BOUNCES * BOUNCE_BYTES);
-		if (!ch->memory)
-			return -ENOMEM;
-	}
-	for (uint32_t i = 0; i < NR_BOUNCES; i++) {
-		struct bounce *b = &ch->bounce[i];
-
-		for (uint32_t j = 0; ch->memory && j < BOUNCE_PAGES; j++)
-			b->pages[j] = (uint8_t *)ch->memory +
-				      (i * BOUNCE_PAGES + j) * (size_t)DMEM_PAGE_BYTES;
-		if (rmw->dmem && dmem_alloc(rmw->dmem, BOUNCE_PAGES, (void **)b->pages)) {
-			bounces_free(ch, i);
-			return -ENOMEM;
+	/* Memory for DMA is scarce: with less of it merging is slower, and not impossible. */
+	for (uint32_t n = CHANNEL_PAGES; rmw->dmem && n; n /= 2) {
+		if (!dmem_alloc(rmw->dmem, n, ch->pages)) {
+			ch->nr_pages = n;
+			return 0;
 		}
-		list_add_tail(&ch->bounces, &b->link);
 	}
+	if (rmw->dmem)
+		return -ENOMEM;
+	ch->memory = aligned_alloc(DMEM_PAGE_BYTES, CHANNEL_PAGES * DMEM_PAGE_BYTES);
+	if (!ch->memory)
+		return -ENOMEM;
+	for (; ch->nr_pages < CHANNEL_PAGES; ch->nr_pages++)
+		ch->pages[ch->nr_pages] =
+			(uint8_t *)ch->memory + ch->nr_pages * (size_t)DMEM_PAGE_BYTES;
 	return 0;
 }
 
@@ -464,7 +469,6 @@ static int rmw_channel_create(struct bdev *bdev, uint32_t depth, struct bdev_cha
 	ch->ch.bdev = bdev;
 	list_init(&ch->free);
 	list_init(&ch->waiting);
-	list_init(&ch->bounces);
 	for (uint32_t i = 0; i < depth; i++) {
 		struct part *p = &ch->parts[i];
 
@@ -472,16 +476,16 @@ static int rmw_channel_create(struct bdev *bdev, uint32_t depth, struct bdev_cha
 		p->io.done = part_done;
 		list_add_tail(&ch->free, &p->link);
 	}
-	err = bounces_alloc(ch);
+	err = pages_alloc(ch);
 	if (err)
 		goto free;
 	err = lower->ops->channel_create(lower, depth, &ch->lower);
 	if (err)
-		goto free_bounces;
+		goto free_pages;
 	*out = &ch->ch;
 	return 0;
-free_bounces:
-	bounces_free(ch, NR_BOUNCES);
+free_pages:
+	pages_free(ch);
 free:
 	free(ch);
 	return err;
@@ -492,7 +496,7 @@ static void rmw_channel_destroy(struct bdev_channel *bch)
 	struct rmw_channel *ch = container_of(bch, struct rmw_channel, ch);
 
 	ch->lower->bdev->ops->channel_destroy(ch->lower);
-	bounces_free(ch, NR_BOUNCES);
+	pages_free(ch);
 	free(ch);
 }
 
@@ -532,7 +536,8 @@ int rmw_open(struct bdev *lower, struct dmem *dmem, struct bdev **out, struct er
 	rmw->bdev.ops = lower->ops->fd ? &waking_ops : &polled_ops;
 	rmw->bdev.info = lower->info;
 	rmw->lower = lower;
-	rmw->dmem = dmem;
+	/* Where the CPU moves the data, any memory will do. */
+	rmw->dmem = lower->info.dma ? dmem : NULL;
 	pthread_mutex_init(&rmw->lock, NULL);
 	list_init(&rmw->writes);
 	*out = &rmw->bdev;

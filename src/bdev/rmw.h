@@ -22,7 +22,7 @@
  * rmw_open - puts one over @lower, whose logical_block_bytes are a power of two
  *
  * @lower: becomes its own
- * @dmem:  where memory for the merging comes from; NULL: anywhere
+ * @dmem:  where memory for the merging comes from, if @lower does DMA; else it may be NULL
  *
  * Thread: control.
  * Return: 0 and *@out; or -errno and *@e, and @lower is closed.

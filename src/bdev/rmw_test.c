@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "dmem.h"
 #include "test_bdev.h"
 
 #define BLOCK_BYTES 4096u
@@ -162,6 +163,22 @@ static bool blocks_open(struct blocks *b, struct rig *rig, uint32_t depth)
 	       !rig->bdev->ops->channel_create(rig->bdev, depth, &rig->ch);
 }
 
+/* The same for a device that does DMA, in a domain that has @nr_pages left. */
+static bool blocks_open_dma(struct blocks *b, struct rig *rig, struct dmem *dmem, uint32_t nr_pages)
+{
+	static uint8_t pages[2][4096] __attribute__((aligned(4096)));
+	static uint32_t free_pages[2] = { 0, 1 };
+
+	if (!blocks_open(b, rig, 1))
+		return false;
+	rig_close(rig);
+	*dmem = (struct dmem){ .base = pages[0], .nr_pages = 2, .free = free_pages };
+	dmem->nr_free = nr_pages;
+	pthread_mutex_init(&dmem->lock, NULL);
+	b->bdev.info.dma = true;
+	return !rmw_open(&b->bdev, dmem, &rig->bdev, NULL);
+}
+
 static unsigned char memory[DISK_BYTES] __attribute__((aligned(4096)));
 static unsigned char expected[DISK_BYTES];
 static struct blocks blocks;
@@ -226,6 +243,36 @@ static void writes_any_sectors_and_no_other(void)
 		}
 	}
 	rig_close(&rig);
+}
+
+static void merges_with_a_single_page(void)
+{
+	struct dmem dmem;
+	struct rig rig;
+
+	check(blocks_open_dma(&blocks, &rig, &dmem, 1));
+	check_eq(rig.bdev->ops->channel_create(rig.bdev, 2, &rig.ch), 0);
+	check_eq(dmem.nr_free, 0);
+	memcpy(expected, blocks.bytes, DISK_BYTES);
+	memset(memory, 0x77, 40 * 512);
+	memset(expected + 3 * 512, 0x77, 40 * 512);
+	check_eq(run(&rig, BDEV_WRITE, 3 * 512, memory, 40 * 512), 0);
+	check(!memcmp(expected, blocks.bytes, DISK_BYTES));
+	check_eq(run(&rig, BDEV_READ, 512, memory, 50 * 512), 0);
+	check(!memcmp(memory, expected + 512, 50 * 512));
+	rig_close(&rig);
+	check_eq(dmem.nr_free, 1);
+}
+
+static void needs_memory_that_the_device_can_reach(void)
+{
+	struct dmem dmem;
+	struct rig rig;
+
+	check(blocks_open_dma(&blocks, &rig, &dmem, 0));
+	check_eq(rig.bdev->ops->channel_create(rig.bdev, 2, &rig.ch), -ENOMEM);
+	bdev_close(rig.bdev);
+	check_eq(blocks.nr_channels, 0);
 }
 
 static void reads_no_more_than_it_has_to_merge(void)
@@ -534,6 +581,8 @@ int main(void)
 	tap_run(whole_blocks_go_through_with_their_memory);
 	tap_run(reads_any_sectors);
 	tap_run(writes_any_sectors_and_no_other);
+	tap_run(merges_with_a_single_page);
+	tap_run(needs_memory_that_the_device_can_reach);
 	tap_run(reads_no_more_than_it_has_to_merge);
 	tap_run(fua_goes_along);
 	tap_run(discards_whole_blocks_alone);

@@ -339,9 +339,10 @@ void queue_answer(struct queue *q, struct io *io)
 
 	/*
 	 * What was written and acknowledged before a flush that failed may be lost, and the guest
-	 * may not flush again: no further write may seem to have succeeded.
+	 * may not flush again: no further write may seem to have succeeded. (With a bad grant,
+	 * nothing was begun.)
 	 */
-	if (is_flush(req) && io->status && !flush_failed(q)) {
+	if (is_flush(req) && io->status && io->status != -EFAULT && !flush_failed(q)) {
 		__atomic_store_n(q->flush_failed, true, __ATOMIC_RELEASE);
 		log_error("%s: a %s failed (%s): no more writes until it is connected anew",
 			  q->disk, req->op == REQUEST_FLUSH ? "flush" : "barrier",

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # The daemon serves a guest from null: and file:, in each way that data goes.
+# shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 
 truncate -s 32M "$XENSIM_DIR/disk"

@@ -15,7 +15,7 @@ set -uo pipefail
 BUILD=${1:?the build folder}
 export XENSIM_DIR
 XENSIM_DIR=$(mktemp -d /dev/shm/xensim.XXXXXX)
-store_pid='' daemon_pid='' nvme_pid='' number=0 failures=0
+store_pid='' daemon_pid='' nvme_pid='' guest_pid='' number=0 failures=0
 log=$XENSIM_DIR/daemon.log out=$XENSIM_DIR/out
 
 # Sanitizers want to come first.
@@ -27,7 +27,7 @@ export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0
 
 cleanup() {
 	local pid
-	for pid in $daemon_pid $nvme_pid $store_pid; do
+	for pid in $guest_pid $daemon_pid $nvme_pid $store_pid; do
 		kill -KILL "$pid"
 		wait "$pid"
 	done 2>/dev/null
@@ -85,6 +85,18 @@ start_store() {
 	"$BUILD/sim/xensim-store" &
 	store_pid=$!
 	wait_for 10 [ -S "$XENSIM_DIR/store.0" ] && wait_for 10 sim 0 xenstore-exists /local/domain/0
+}
+
+# start_nvme BDF FILE... - a controller with a namespace for each
+start_nvme() {
+	"$BUILD/sim/xensim-nvme" "$@" &
+	nvme_pid=$!
+	wait_for 10 [ -L "$XENSIM_DIR/sys/bus/pci/devices/$1/driver" ]
+}
+
+# Its driver in sysfs is Linux's, or none.
+has_driver() {
+	[ -L "$XENSIM_DIR/sys/bus/pci/devices/$1/driver" ]
 }
 
 daemon_says() {
@@ -155,8 +167,32 @@ guest() {
 		--device="/local/domain/$domid/device/vbd/$device" "$@"
 }
 
+# guest_start DOMID DEVID OPTION... - the same, while the story goes on
+guest_start() {
+	local domid=$1 device=$2
+	shift 2
+	XENSIM_DOMID=$domid LD_PRELOAD=$preload "$BUILD/tools/blkload/blkload" --quiet --timeout=20 \
+		--device="/local/domain/$domid/device/vbd/$device" "$@" >/dev/null 2>&1 &
+	guest_pid=$!
+}
+
+# guest_end - it has come to its end, or is killed now
+guest_end() {
+	kill -KILL "$guest_pid"
+	wait "$guest_pid"
+	guest_pid=''
+} 2>/dev/null
+
 counter_is() {
 	is "$(xensim show "$1")" "$2"
+}
+
+# moves COUNTER - something goes on
+moves() {
+	local before
+	before=$(xensim show "$1")
+	sleep 0.05
+	[ "$(xensim show "$1")" -gt $((before + 20)) ]
 }
 
 # All that a domain can be left with.

@@ -36,8 +36,7 @@ static int find_partition(struct disk *d, const struct nvme_uri *uri, struct err
 	return 0;
 }
 
-/* Deallocation is a drive's usual way; one without it may have the other. */
-static void describe_discard(struct disk *d, const struct identify_ns *ns)
+void disk_choose_discard(struct disk *d, const struct identify_ns *ns)
 {
 	const struct identify_ctrl *id = &d->ctrl->id;
 	struct bdev_info *info = &d->bdev.info;
@@ -45,6 +44,7 @@ static void describe_discard(struct disk *d, const struct identify_ns *ns)
 
 	if (info->read_only)
 		return;
+	/* A drive's usual way; one without it may have the other. */
 	if (id->dataset_management)
 		d->discard = DISCARD_DEALLOCATE;
 	else if (id->write_zeroes && ns->zeroes_deallocate)
@@ -77,7 +77,7 @@ static int describe(struct disk *d, const struct nvme_uri *uri, bool read_only, 
 	if (uri->partition[0])
 		err = find_partition(d, uri, e);
 	if (!err)
-		describe_discard(d, &ns);
+		disk_choose_discard(d, &ns);
 	return err;
 }
 

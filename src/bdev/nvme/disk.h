@@ -35,6 +35,9 @@ void disk_channel_destroy(struct bdev_channel *bch);
 int disk_submit(struct bdev_channel *bch, struct bdev_io *io);
 uint32_t disk_poll(struct bdev_channel *bch);
 
+/* disk_choose_discard - by what the controller can; where the disk begins is known. Pure. */
+void disk_choose_discard(struct disk *d, const struct identify_ns *ns);
+
 /**
  * disk_read - reads from a disk whose channels nobody has made, and waits for it
  *

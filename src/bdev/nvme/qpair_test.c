@@ -197,6 +197,33 @@ static void discards_by_zeroes_where_that_is_the_way(void)
 	fake_end(f);
 }
 
+static void chooses_how_to_discard(void)
+{
+	struct identify_ns ns = { .block_bytes = 4096, .deallocate_bytes = 65536 };
+	struct ctrl ctrl = { .id = { .write_zeroes = true } };
+	struct disk d = { .ctrl = &ctrl, .first_byte = 1 << 20 };
+	const struct bdev_info *info = &d.bdev.info;
+
+	disk_choose_discard(&d, &ns);
+	check_eq(d.discard, DISCARD_NONE);
+	check_eq(info->discard_bytes, 0);
+	ns.zeroes_deallocate = true;
+	disk_choose_discard(&d, &ns);
+	check_eq(d.discard, DISCARD_ZERO);
+	check_eq(info->discard_bytes, 65536);
+	check_eq(info->discard_offset_bytes, 0);
+	check(info->discard_zeroes);
+	ctrl.id.dataset_management = true;
+	d.first_byte += 4096;
+	disk_choose_discard(&d, &ns);
+	check_eq(d.discard, DISCARD_DEALLOCATE);
+	check_eq(info->discard_offset_bytes, 65536 - 4096);
+	check(!info->discard_zeroes);
+	d = (struct disk){ .ctrl = &ctrl, .bdev.info.read_only = true };
+	disk_choose_discard(&d, &ns);
+	check_eq(info->discard_bytes, 0);
+}
+
 static void no_discard_gets_past_the_fence(void)
 {
 	struct fake *f = fake_start(9, 4);
@@ -359,6 +386,7 @@ int main(void)
 	tap_run(deallocates_a_range_as_large_as_a_command_takes);
 	tap_run(deallocates_more_than_4_gib);
 	tap_run(discards_by_zeroes_where_that_is_the_way);
+	tap_run(chooses_how_to_discard);
 	tap_run(no_discard_gets_past_the_fence);
 	tap_run(large_blocks_want_alignment);
 	tap_run(without_a_cache_a_flush_is_no_command);

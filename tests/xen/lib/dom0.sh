@@ -146,16 +146,19 @@ stop_xenblkd() {
 	return $status
 }
 
-# in_flight DOMID - requests that the daemon has taken and not answered, by its record of the queue
+# in_flight DOMID - requests that the daemon has taken and not answered, by its records of the queues
 in_flight() {
-	local taken answered
-	read -r taken answered <<<"$(od -An -tu4 -j64 -N8 "/run/xenblkd/vbd-$1-51712-queue-0")"
-	echo $((taken - answered))
+	local record taken answered sum=0
+	for record in "/run/xenblkd/vbd-$1-51712-queue-"?; do
+		read -r taken answered <<<"$(od -An -tu4 -j64 -N8 "$record")"
+		sum=$((sum + taken - answered))
+	done
+	echo $sum
 }
 
 stop_in_flight() {
 	kill -STOP "$daemon_pid"
-	[ "$(in_flight "$1")" -lt 4 ] || return 0
+	[ "$(in_flight "$1")" -lt 1 ] || return 0
 	kill -CONT "$daemon_pid"
 	return 1
 }
@@ -168,7 +171,7 @@ kill_xenblkd() {
 	: >$daemon_log
 }
 
-# kill_xenblkd_in_flight DOMID - with several requests of the guest's in flight
+# kill_xenblkd_in_flight DOMID - with requests of the guest's in flight
 kill_xenblkd_in_flight() {
 	wait_for 30 stop_in_flight "$1" && kill_xenblkd
 }

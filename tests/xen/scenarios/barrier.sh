@@ -39,7 +39,7 @@ dom0() {
 	local bdf domid before
 	bdf=$(nvme_bdf disk1)
 	check "xenblkd starts" start_xenblkd
-	guest_config g1 pv "$(disk xvda "file:$(nvme_of disk0)")" "$(disk xvdb "nvme:$bdf/1?transfer=direct")"
+	VCPUS=2 guest_config g1 pv "$(disk xvda "file:$(nvme_of disk0)")" "$(disk xvdb "nvme:$bdf/1?transfer=direct")"
 	check "xl creates the guest, paused" xl create -p /etc/xen/g1.cfg
 	domid=$(guest_domid g1)
 	check "barriers are offered" published "$domid"

@@ -21,8 +21,10 @@ host_setup() {
 # Requests that overlap in flight have no one right content; those that share a block and no sector
 # do, and with 512-byte requests at depth 32 in 4 MiB there are many.
 verify() {
-	fio --name=verify --filename="/dev/$1" --direct=1 --ioengine=libaio --iodepth=32 \
-		--rw="$2" --bsrange="$3" --blockalign=512 --size="$4" --io_size="$4" \
+	local dev=$1 rw=$2 sizes=$3 bytes=$4
+	shift 4
+	fio --name=verify --filename="/dev/$dev" --direct=1 --ioengine=libaio --iodepth=32 \
+		--rw="$rw" --bsrange="$sizes" --blockalign=512 --size="$bytes" --io_size="$bytes" "$@" \
 		--serialize_overlap=1 --randseed=5 \
 		--verify=crc32c --verify_fatal=1 --verify_backlog=64 --do_verify=1 --fsync=50
 }
@@ -34,6 +36,7 @@ verify_all() {
 	verify "$1" write 512-512 1m
 	verify "$1" randrw 512-64k 32m
 	verify "$1" randrw 4k-256k 32m
+	verify "$1" randwrite 512-64k 16m --iomem_align=512
 }
 
 sizes() {
@@ -52,7 +55,7 @@ dom0() {
 	file=$(nvme_of file)
 	check "the kernel sees blocks of 4096 bytes" is "$(cat "/sys/block/${file#/dev/}/queue/logical_block_size")" 4096
 	check "xenblkd starts" start_xenblkd
-	MEMORY=512 check "xl creates the guest" guest_create g1 pv \
+	MEMORY=512 VCPUS=2 check "xl creates the guest" guest_create g1 pv \
 		"$(disk xvda "nvme:$direct/1?transfer=direct")" "$(disk xvdb "nvme:$copy/1?transfer=copy")" \
 		"$(disk xvdc "file:$file")"
 	check "the guest boots" guest_wait g1

@@ -56,7 +56,7 @@ cell() {
 	rings="$queues queues? of $((32 << order)) slots"
 	local EXTRA="xen_blkfront.max_queues=$queues xen_blkfront.max_ring_page_order=$order"
 	EXTRA="$EXTRA xen_blkfront.max_indirect_segments=$segments"
-	MEMORY=384 VCPUS=4 \
+	MEMORY=640 VCPUS=4 \
 		check "$what: a guest" guest_create g1 pv "$(disk xvda "file:$file")" \
 		"$(disk xvdb "nvme:$copy/1?transfer=copy")" "$(disk xvdc "nvme:$direct/1?transfer=direct")"
 	check "$what: boots" guest_wait g1

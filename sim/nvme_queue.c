@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <string.h>
+#include <time.h>
+
+#include "nvme_device.h"
+
+#define COMMAND_MASTER 4u
+
+void *device_dma(struct device *d, uint64_t bus, uint32_t bytes)
+{
+	uint64_t frame = bus / SIM_PAGE_BYTES;
+	uint32_t offset = (uint32_t)(bus % SIM_PAGE_BYTES);
+
+	if (!(d->config[4] & COMMAND_MASTER))
+		return NULL;
+	if (frame >= SIM_FRAMES || offset + bytes > SIM_PAGE_BYTES ||
+	    !__atomic_load_n(&sim()->frames[frame].nr_device, __ATOMIC_RELAXED)) {
+		SIM_COUNT(device_strays, 1);
+		return NULL;
+	}
+	return (uint8_t *)sim_page((uint32_t)frame) + offset;
+}
+
+/* Queues are contiguous on the bus (CAP.CQR); an entry lies within a page. */
+static void *entry(struct device *d, uint64_t bus, uint32_t i, uint32_t bytes)
+{
+	return device_dma(d, bus + (uint64_t)i * bytes, bytes);
+}
+
+void device_reset(struct device *d)
+{
+	memset(d->sqs, 0, sizeof(d->sqs));
+	memset(d->cqs, 0, sizeof(d->cqs));
+	memset(d->bar + NVME_DOORBELLS, 0, 8 * DEVICE_QUEUES);
+	d->late_head = d->late_tail = 0;
+	d->broken = false;
+}
+
+/* The controller says that it is of no further use until it is reset. */
+static void fatal(struct device *d)
+{
+	d->broken = true;
+	*device_register(d, NVME_CSTS) |= NVME_CSTS_CFS;
+}
+
+static void post(struct device *d, uint16_t cqid, const struct nvme_cqe *cqe)
+{
+	struct device_cq *cq = &d->cqs[cqid];
+	struct nvme_cqe *at = cq->bus ? entry(d, cq->bus, cq->tail, sizeof(*at)) : NULL;
+
+	if (!at)
+		return;
+	at->result = cqe->result;
+	at->sq_head = cqe->sq_head;
+	at->sq_id = cqe->sq_id;
+	at->cid = cqe->cid;
+	/* The phase says that all the rest is there. */
+	__atomic_store_n(&at->status, (uint16_t)(cqe->status << 1 | cq->phase), __ATOMIC_RELEASE);
+	if (++cq->tail == cq->depth) {
+		cq->tail = 0;
+		cq->phase = !cq->phase;
+	}
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static void answer(struct device *d, uint16_t cqid, const struct nvme_cqe *cqe)
+{
+	uint64_t delay_us = cqid ? sim()->controls.nvme_delay_us : 0;
+	struct device_late *late = &d->late[d->late_tail % DEVICE_LATE];
+
+	/* In order: none goes before one that waits already. */
+	if ((!delay_us && d->late_head == d->late_tail) || !cqid) {
+		post(d, cqid, cqe);
+		return;
+	}
+	*late = (struct device_late){ now_ns() + delay_us * 1000, cqid, *cqe };
+	d->late_tail++;
+}
+
+static bool answer_late(struct device *d)
+{
+	bool some = d->late_head != d->late_tail;
+
+	while (d->late_head != d->late_tail) {
+		struct device_late *late = &d->late[d->late_head % DEVICE_LATE];
+
+		if (late->due_ns > now_ns())
+			break;
+		post(d, late->cqid, &late->cqe);
+		d->late_head++;
+	}
+	return some;
+}
+
+/* What is answered but not taken by the driver, and what will be. */
+static bool has_room(struct device *d, uint16_t cqid)
+{
+	const struct device_cq *cq = &d->cqs[cqid];
+	uint32_t head = *device_cq_doorbell(d, cqid);
+
+	if (!cq->bus || head >= cq->depth)
+		return false;
+	return (cq->tail + cq->depth - head) % cq->depth + (d->late_tail - d->late_head) + 1 <
+	       cq->depth;
+}
+
+static void take(struct device *d, uint16_t qid)
+{
+	struct device_sq *sq = &d->sqs[qid];
+	struct nvme_cqe cqe = { .sq_id = qid };
+	const struct nvme_sqe *at = entry(d, sq->bus, sq->head, sizeof(*at));
+	struct nvme_sqe sqe;
+
+	if (!at) {
+		fatal(d);
+		return;
+	}
+	sqe = *at;
+	sq->head = (sq->head + 1) % sq->depth;
+	cqe.cid = sqe.cid;
+	cqe.status = qid ? device_io(d, &sqe) : device_admin(d, &sqe, &cqe.result);
+	cqe.sq_head = (uint16_t)sq->head;
+	if (cqe.status != STATUS_NO_ANSWER)
+		answer(d, sq->cqid, &cqe);
+}
+
+static bool poll_queue(struct device *d, uint16_t qid)
+{
+	struct device_sq *sq = &d->sqs[qid];
+	bool some = false;
+
+	for (uint32_t i = 0; sq->bus && i < sq->depth && !d->broken; i++) {
+		uint32_t tail = *device_sq_doorbell(d, qid);
+
+		if (tail >= sq->depth) {
+			fatal(d);
+			return true;
+		}
+		/* The entries were written before the doorbell. */
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		if (tail == sq->head || !has_room(d, sq->cqid))
+			break;
+		take(d, qid);
+		some = true;
+	}
+	return some;
+}
+
+bool device_poll(struct device *d)
+{
+	bool some = false;
+
+	if (d->broken)
+		return false;
+	if (__atomic_exchange_n(&sim()->controls.nvme_fatal, 0, __ATOMIC_RELAXED)) {
+		fatal(d);
+		return true;
+	}
+	for (uint16_t qid = 0; qid < DEVICE_QUEUES; qid++) {
+		if (!qid || !sim()->controls.nvme_hold)
+			some |= poll_queue(d, qid);
+	}
+	return answer_late(d) || some;
+}
