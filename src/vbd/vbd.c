@@ -34,14 +34,13 @@ static bool vbd_watch(struct vbd *v, bool on)
 }
 
 /* For a line about something that the guest can bring about as often as it likes. */
-static bool may_log(struct vbd *v)
+static bool may_log(struct vbd *v, struct log_limit *limit)
 {
-	if (!log_allowed(&v->log_limit, clock_ns()))
+	if (!log_allowed(limit, clock_ns()))
 		return false;
-	if (v->log_limit.suppressed)
-		log_warning("%s: %u lines like these were left out", v->name,
-			    v->log_limit.suppressed);
-	v->log_limit.suppressed = 0;
+	if (limit->suppressed)
+		log_warning("%s: %u lines like these were left out", v->name, limit->suppressed);
+	limit->suppressed = 0;
 	return true;
 }
 
@@ -50,7 +49,7 @@ static void set_error(struct vbd *v, enum log_level level, int err, const struct
 {
 	v->err = err;
 	v->error = *e;
-	if (may_log(v))
+	if (may_log(v, &v->error_limit))
 		log_line(level, "%s: %s", v->name, e->text);
 }
 
@@ -72,7 +71,7 @@ static enum negotiate_event vbd_open(struct vbd *v)
 		return EVENT_OPEN_FAILED;
 	}
 	/* Closed and opened again with each turn of the frontend from 6 to 1. */
-	if (may_log(v))
+	if (may_log(v, &v->news_limit))
 		log_info("%s: opened %s: %" PRIu64 " MiB%s", v->name, v->config.uri,
 			 v->bdev->info.size_bytes >> 20, v->config.read_only ? ", read-only" : "");
 	return EVENT_OPENED;
@@ -138,7 +137,7 @@ static void on_drained(void *arg)
 
 	if (--v->nr_undrained)
 		return;
-	if (may_log(v))
+	if (may_log(v, &v->news_limit))
 		log_stats(v);
 	vbd_destroy_queues(v);
 	vbd_feed(v, EVENT_DRAINED);
@@ -282,7 +281,7 @@ static enum negotiate_event vbd_connect(struct vbd *v)
 		return EVENT_CONNECT_FAILED;
 	}
 	transfer_words(direct_from_bytes(v), transfer, sizeof(transfer));
-	if (may_log(v))
+	if (may_log(v, &v->news_limit))
 		log_info("%s: connected: %s, %u queue%s of %u slots, transfer %s", v->name,
 			 t.abi->protocol, v->nr_queues, v->nr_queues > 1 ? "s" : "",
 			 ring_entries(t.abi, t.nr_ring_pages), transfer);

@@ -85,7 +85,7 @@ struct vbd {
 	uint32_t nr_undrained; /* of them */
 	uint32_t nr_ring_pages; /* of each */
 	bool flush_failed; /* see queue_answer() */
-	struct log_limit log_limit; /* for what the guest can cause */
+	struct log_limit news_limit, error_limit; /* for lines that the guest can cause */
 };
 
 /**
