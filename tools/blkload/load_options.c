@@ -255,6 +255,8 @@ static const struct option table[] = {
 	{ "shadow", "FILE", "keep what was written in a file, for the next blkload", set_text,
 	  FIELD(shadow) },
 
+	{ "conform", NULL, "no load: check how the backend answers what is right and what is not",
+	  set_flag, FIELD(conform) },
 	{ "reconnect", "N", "close and connect again N times, with the same load each time",
 	  set_u64, FIELD(reconnect), 0, MANY },
 	{ "abandon", NULL, "do not close, but connect again with requests in flight", set_flag,

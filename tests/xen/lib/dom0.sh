@@ -4,7 +4,7 @@
 # What a scenario has at hand in dom0. Sourced, with the scenario; runs its dom0() and ends the
 # machine. In a shell of the lab it is sourced alone.
 #
-# Lines to the host go by the second serial port: "tap ...", "say ...", "host ...", "end".
+# Lines to the host go by the second serial port: "tap ...", "say ...", "host ...", "end NUMBER-OF-TAPS".
 
 ctl=/dev/ttyS1
 daemon_log=/var/log/xenblkd.log
@@ -54,6 +54,7 @@ failures=0
 
 # tap ok|not TEXT
 tap() {
+	echo "$2" >>/tmp/taps
 	if [ "$1" = ok ]; then
 		printf 'tap ok %s\n' "$2" >$ctl
 	else
@@ -377,7 +378,7 @@ if [ -f /lab/scenario.sh ]; then
 	check_nothing_left
 	[ "$failures" -eq 0 ] || explain_failure
 	sync
-	echo end >$ctl
+	echo "end $(wc -l </tmp/taps)" >$ctl
 	sleep 1
 	poweroff -f
 fi

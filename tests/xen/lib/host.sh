@@ -122,23 +122,31 @@ host_call() {
 
 # What dom0 says, until it has ended or its time is up.
 listen() {
-	local line deadline=$((SECONDS + timeout))
+	local line part='' heard=0 deadline=$((SECONDS + timeout))
 	while :; do
 		[ "$SECONDS" -lt "$deadline" ] || { ended="its time, $timeout s, was up"; return; }
 		if ! IFS= read -r -t 5 line <&7; then
+			# Half a line is the beginning of the next one, and not to be lost.
+			part+=$line
 			kill -0 "$qemu_pid" 2>/dev/null || { ended=${ended:-"the machine went down"}; return; }
 			continue
 		fi
-		line=${line%$'\r'}
+		line=$part${line%$'\r'}
+		part=
 		case $line in
-		"tap ok "*) tap ok "${line#tap ok }" ;;
-		"tap not ok "*) tap not "${line#tap not ok }" ;;
+		"tap ok "*) heard=$((heard + 1)); tap ok "${line#tap ok }" ;;
+		"tap not ok "*) heard=$((heard + 1)); tap not "${line#tap not ok }" ;;
 		"say "*) say "${line#say }" ;;
 		"tell "*) tell "${line#tell }" ;;
 		# In this shell, so that it can kill the machine.
 		"host power_cut") power_cut; ended=power_cut; return ;;
 		"host "*) host_call "${line#host }" ;;
-		end) ended=end; return ;;
+		# What is lost on the way could be a failure.
+		"end "*)
+			ended=end
+			[ "${line#end }" = "$heard" ] || tap not "$heard results came of ${line#end } checks"
+			return
+			;;
 		esac
 	done
 }
@@ -253,6 +261,11 @@ run_selftest() {
 	check "none of them is reported as passed" not grep -q '^ok .*WANT FAILURE' "$out"
 	check "a failure comes with the daemon's log" grep -q '^# .*xenblkd.* ready' "$out"
 	check "and with the guest's console" grep -q '^# @ready' "$out"
+
+	run_scenario lost-result "$lab_dir/selftest/lost-result.sh" >"$out"
+	status=$?
+	check "a result that is lost fails the run" not [ $status -eq 0 ]
+	check "and that is said" grep -qE "^not ok .*[0-9]+ results came of [0-9]+ checks" "$out"
 
 	run_scenario panic "$lab_dir/selftest/panic.sh" >"$out"
 	status=$?

@@ -29,6 +29,9 @@ dom0() {
 	check "persistent grants, indirect" load $ragged --size 512-256k --segments 64 --persistent --count 1000
 	check "the 32-bit ABI" load $ragged --size 512-256k --segments 64 --abi x86_32 --count 1000
 	check "barriers and discards" load $ragged --size 512-44k --count 2000 --barrier-every 7 --discard-every 11 --flush-every 20
+	check "it keeps to the protocol" load --conform
+	# It leaves there what it had against us.
+	xenstore-rm /local/domain/0/error
 	check "it connects 6 times" load $ragged --size 512-44k --reconnect 5 --count 100
 	check "the module is let go of" rmmod xen_blkback
 }
