@@ -8,7 +8,7 @@
 #   make build        the daemon, in build/release
 #   make install      into PREFIX (/usr/local), DESTDIR is honoured
 #   make lab [S=...]  a scenario of tests/xen/scenarios, or a shell in dom0
-#   make bench        measurements
+#   make bench [W=...] measurements, into build/bench.json; W=native: those that need no Xen
 
 PREFIX ?= /usr/local
 B      := build/release
@@ -38,7 +38,7 @@ lab: build
 	tests/xen/lab $(if $(S),run $(S),shell)
 
 bench: build
-	tests/xen/lab bench
+	bench/run $(or $(W),all)
 
 install: build
 	meson configure $(B) -Dprefix=$(PREFIX)

@@ -29,8 +29,11 @@
 /* How often a daemon that is to end says what it still waits for. */
 #define STOP_REMINDER_S 10
 
-/* Beside those for data: queues and lists of the controllers that we drive. */
+/* Beside those for data: queues and lists of the controllers that we drive, and what is merged. */
 #define DEVICE_PAGES 1024u
+
+/* Of a disk, where nobody said how many: what Linux guests take if they can have it. */
+#define DEFAULT_MAX_QUEUES 4u
 
 struct daemon {
 	struct options options;
@@ -157,6 +160,15 @@ static void choose_cpu(const struct options *o, int *cpu, uint64_t *poll_ns)
 	*poll_ns = o->poll_us >= 0 ? (uint64_t)o->poll_us * NS_PER_US : nr > 1 ? 50 * NS_PER_US : 0;
 }
 
+static uint32_t max_queues(const struct options *o)
+{
+	long nr = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (o->max_queues)
+		return o->max_queues;
+	return nr < 1 ? 1 : nr > DEFAULT_MAX_QUEUES ? DEFAULT_MAX_QUEUES : (uint32_t)nr;
+}
+
 static int serve(struct daemon *d)
 {
 	struct backend_args args = {
@@ -167,6 +179,7 @@ static int serve(struct daemon *d)
 		.transfer = d->transfer,
 		.state_dir = d->options.state_dir,
 		.class = d->options.class,
+		.max_queues = max_queues(&d->options),
 		.stopped = stopped,
 	};
 	struct error e = { "" };

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kinds.h"
+#include "rmw.h"
 
 static const struct bdev_ops *const kinds[] = { &file_ops, &null_ops, &nvme_ops };
 
@@ -54,6 +55,8 @@ int bdev_open(const char *uri, const struct bdev_open_args *args, struct bdev **
 	if (err)
 		return err;
 	(*out)->ops = ops;
+	if ((*out)->info.logical_block_bytes > 512)
+		return rmw_open(*out, args->dmem, out, e);
 	return 0;
 }
 

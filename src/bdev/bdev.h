@@ -23,6 +23,7 @@ enum bdev_op {
 	BDEV_READ,
 	BDEV_WRITE,
 	BDEV_FLUSH, /* what was completed before this was submitted is on stable storage */
+	BDEV_DISCARD, /* what is in the range is not needed any more: see struct bdev_info */
 };
 
 /**
@@ -33,8 +34,9 @@ enum bdev_op {
  */
 struct bdev_io {
 	enum bdev_op op;
+	bool fua; /* of a write: is on stable storage itself when it is done */
 	uint64_t offset_bytes; /* multiple of 512; 0 for a flush */
-	uint32_t len_bytes; /* sum of iov; within the device; 0 for a flush */
+	uint64_t len_bytes; /* sum of iov, or the range of a discard; within the device */
 	struct iovec *iov; /* the bdev may change the entries while it holds the io */
 	uint32_t nr_iov;
 
@@ -46,17 +48,32 @@ struct bdev_io {
 
 	/* The bdev's own between submit() and done(). */
 	struct list_node link;
-	uint32_t progress_bytes;
+	uint64_t progress_bytes;
 };
 
 /* What a device is and can do; constant while it is open. */
 struct bdev_info {
 	uint64_t size_bytes; /* multiple of 512 */
-	uint32_t logical_block_bytes; /* the least that the device itself reads or writes */
+	/*
+	 * The least that the device itself reads or writes; a power of two. Where it is more than
+	 * 512, requests of less are merged with what is there (rmw.h), in memory that the CPU can
+	 * touch: only what consists of whole blocks, place and pieces, may have pointers into the
+	 * bus window. A driver, on its part, is given whole blocks alone.
+	 */
+	uint32_t logical_block_bytes;
 	uint32_t physical_block_bytes; /* what it prefers; a power of two, at least logical */
 	bool read_only; /* writes must not be submitted */
 	bool dma; /* takes memory by its bus address, so pointers into the bus window as well */
 	bool flush; /* BDEV_FLUSH is needed for what was written to be durable, and works */
+
+	/*
+	 * BDEV_DISCARD works in units of so many bytes; 0: not at all. What is not a whole unit may
+	 * stay as it is. What was discarded reads as anything, and the same each time or not, until
+	 * it is written; as zeroes where that is said, whole units at least.
+	 */
+	uint32_t discard_bytes;
+	uint32_t discard_offset_bytes; /* where the first unit begins */
+	bool discard_zeroes;
 };
 
 struct bdev {

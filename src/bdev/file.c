@@ -14,8 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "file_discard.h"
 #include "kinds.h"
 #include "log.h"
+#include "rmw.h"
 
 /*
  * A process that was killed leaves its last requests in the kernel, and they hold its claim until
@@ -23,6 +25,9 @@
  */
 #define CLAIM_TRIES    20
 #define CLAIM_PAUSE_US 10000
+
+/* A file that says larger blocks than that means what is good to read at once. */
+#define MAX_HOLE_BYTES 65536
 
 static const char *type_name(mode_t mode)
 {
@@ -157,6 +162,20 @@ static int describe_file(int fd, const char *path, struct bdev_info *info, struc
 	return 0;
 }
 
+/* Discards make holes. Whether the file system can is asked by one behind the file's end. */
+static void describe_holes(int fd, struct bdev_info *info)
+{
+	struct stat st;
+
+	if (info->read_only || fstat(fd, &st) ||
+	    fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, st.st_size, 4096))
+		return;
+	info->discard_bytes = 4096;
+	if (st.st_blksize >= 512 && st.st_blksize <= MAX_HOLE_BYTES)
+		info->discard_bytes = (uint32_t)st.st_blksize;
+	info->discard_zeroes = true;
+}
+
 static int describe_block(int fd, const char *path, struct bdev_info *info, struct error *e)
 {
 	unsigned int physical = 0;
@@ -192,55 +211,88 @@ static int cut_size(const char *path, struct bdev_info *info, struct error *e)
 	return 0;
 }
 
+#define PROBE_MAX_BYTES 4096u
+
 /*
  * Reads where data is, for file systems do not check alignment over a hole; at an odd multiple of
- * 512, into memory aligned to no more than that.
+ * @block_bytes, into memory aligned to no more than that.
  */
-static bool direct_probe(int fd)
+static bool direct_probe(int fd, uint32_t block_bytes)
 {
-	char memory[1024] __attribute__((aligned(1024)));
+	static char memory[2 * PROBE_MAX_BYTES] __attribute__((aligned(2 * PROBE_MAX_BYTES)));
 	off_t data = lseek(fd, 0, SEEK_DATA);
 
-	return data >= 0 && pread(fd, memory + 512, 512, data + 512) == 512;
+	return data >= 0 && pread(fd, memory + block_bytes, block_bytes, data + block_bytes) ==
+				    (ssize_t)block_bytes;
 }
 
-/* direct_stated - Return: true, and *@fits, if the kernel (from 6.1) and the file system say it. */
-static bool direct_stated(int fd, bool *fits)
+/* direct_stated - Return: true, and *@block_bytes, 0 for none, if kernel and file system say it. */
+static bool direct_stated(int fd, uint32_t *block_bytes)
 {
 #ifdef STATX_DIOALIGN
 	struct statx sx;
 
+	/* From 6.1. */
 	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &sx) || !(sx.stx_mask & STATX_DIOALIGN))
 		return false;
-	*fits = sx.stx_dio_mem_align && sx.stx_dio_mem_align <= 512 && sx.stx_dio_offset_align &&
-		sx.stx_dio_offset_align <= 512;
+	*block_bytes = sx.stx_dio_offset_align;
+	if (*block_bytes && *block_bytes < 512)
+		*block_bytes = 512;
+	/* Memory of whole blocks is aligned to them, and no more. */
+	if (!sx.stx_dio_mem_align || sx.stx_dio_mem_align > *block_bytes)
+		*block_bytes = 0;
 	return true;
 #else
 	return false;
 #endif
 }
 
-/* direct_refusal - Return: why direct I/O by 512 bytes cannot be, or NULL if @fd now does it. */
-static const char *direct_refusal(int fd, mode_t mode, uint32_t logical_block_bytes)
+/* direct_block_bytes - Return: what direct I/O to @fd has to be multiples of; 0: it cannot be. */
+static uint32_t direct_block_bytes(int fd, mode_t mode, const struct bdev_info *info)
 {
-	bool fits;
+	uint32_t block_bytes;
 
-	if (logical_block_bytes != 512)
-		return "its logical blocks are larger than 512 bytes";
-	if (fcntl(fd, F_SETFL, O_DIRECT))
-		return "its file system refuses direct I/O";
-	if (!direct_stated(fd, &fits))
-		fits = S_ISBLK(mode) || direct_probe(fd);
-	return fits ? NULL : "direct I/O to it is not known to be possible by 512 bytes";
+	if (direct_stated(fd, &block_bytes))
+		return block_bytes;
+	if (S_ISBLK(mode))
+		return info->logical_block_bytes;
+	if (direct_probe(fd, 512))
+		return 512;
+	return direct_probe(fd, PROBE_MAX_BYTES) ? PROBE_MAX_BYTES : 0;
 }
 
-/* Buffered I/O is slower, but takes any multiple of 512: the kernel reads, modifies and writes. */
-static void choose_direct(int fd, const char *path, mode_t mode, const struct bdev_info *info)
+/* direct_refusal - Return: why direct I/O cannot be; or NULL if @fd now does it, by *@block_bytes. */
+static const char *direct_refusal(int fd, mode_t mode, const struct bdev_info *info,
+				  uint32_t *block_bytes)
 {
-	const char *refusal = direct_refusal(fd, mode, info->logical_block_bytes);
+	if (fcntl(fd, F_SETFL, O_DIRECT))
+		return "its file system refuses direct I/O";
+	*block_bytes = direct_block_bytes(fd, mode, info);
+	if (!*block_bytes || *block_bytes & (*block_bytes - 1))
+		return "direct I/O to it is not known to be possible";
+	if (*block_bytes > RMW_MAX_BLOCK_BYTES)
+		return "its blocks are larger than 4096 bytes";
+	if (info->size_bytes % *block_bytes)
+		return "its size is not a multiple of the blocks of direct I/O";
+	return NULL;
+}
 
-	if (!refusal)
+/*
+ * Buffered I/O is slower, but takes any multiple of 512: the kernel reads, modifies and writes. With
+ * direct I/O we do, where the blocks are larger.
+ */
+static void choose_direct(int fd, const char *path, mode_t mode, struct bdev_info *info)
+{
+	uint32_t block_bytes = 0;
+	const char *refusal = direct_refusal(fd, mode, info, &block_bytes);
+
+	info->logical_block_bytes = 512;
+	if (!refusal) {
+		info->logical_block_bytes = block_bytes;
+		if (info->physical_block_bytes < block_bytes)
+			info->physical_block_bytes = block_bytes;
 		return;
+	}
 	fcntl(fd, F_SETFL, 0);
 	log_info("%s: buffered I/O, because %s", path, refusal);
 }
@@ -252,11 +304,15 @@ static int claim_and_describe(int fd, const char *path, mode_t mode, struct bdev
 
 	if (S_ISBLK(mode)) {
 		err = describe_block(fd, path, info, e);
+		if (!err)
+			discard_describe(fd, info);
 	} else {
 		err = lock_file(fd, path, info->read_only, e);
 		/* After the lock: whoever held it may have changed the size. */
 		if (!err)
 			err = describe_file(fd, path, info, e);
+		if (!err)
+			describe_holes(fd, info);
 	}
 	return err ? err : cut_size(path, info, e);
 }
@@ -283,9 +339,18 @@ static int open_once(const char *path, bool read_only, struct bdev **out, struct
 	}
 	file->bdev.info = info;
 	file->fd = fd;
+	if (S_ISBLK(mode) && info.discard_bytes) {
+		err = discarder_create(fd, &file->discarder);
+		if (err) {
+			error_set(e, -err, "%s: no thread: %s", path, strerror(-err));
+			goto out_free;
+		}
+	}
 	*out = &file->bdev;
 	return 0;
 
+out_free:
+	free(file);
 out_close:
 	close(fd);
 	return err;
@@ -315,6 +380,8 @@ static void file_close(struct bdev *bdev)
 {
 	struct file *file = container_of(bdev, struct file, bdev);
 
+	if (file->discarder)
+		discarder_destroy(file->discarder);
 	/* The kernel may hold the open file a little longer, and with it the lock. */
 	flock(file->fd, LOCK_UN);
 	close(file->fd);

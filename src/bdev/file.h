@@ -15,6 +15,7 @@ struct io_uring;
 struct file {
 	struct bdev bdev;
 	int fd; /* without O_NONBLOCK, which would have io_uring answer -EAGAIN instead of waiting */
+	struct discarder *discarder; /* of a block device that discards, or NULL */
 };
 
 /**

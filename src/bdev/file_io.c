@@ -3,10 +3,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <liburing.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "file_discard.h"
 #include "log.h"
 
 /* A request that is not over yet; not an errno. */
@@ -18,6 +20,7 @@ struct file_channel {
 	uint32_t depth;
 	uint32_t nr_inflight; /* held back, or in the kernel */
 	bool refusal_logged;
+	struct discard_channel discards;
 };
 
 /*
@@ -50,15 +53,21 @@ int file_channel_create(struct bdev *bdev, uint32_t depth, struct bdev_channel *
 	ch = calloc(1, sizeof(*ch));
 	if (!ch)
 		return -ENOMEM;
+	err = discard_channel_init(&ch->discards, container_of(bdev, struct file, bdev)->discarder);
+	if (err)
+		goto free;
 	err = file_ring_init(&ch->ring, depth);
-	if (err) {
-		free(ch);
-		return err;
-	}
+	if (err)
+		goto fini_discards;
 	ch->ch.bdev = bdev;
 	ch->depth = depth;
 	*out = &ch->ch;
 	return 0;
+fini_discards:
+	discard_channel_fini(&ch->discards);
+free:
+	free(ch);
+	return err;
 }
 
 void file_channel_destroy(struct bdev_channel *bch)
@@ -66,7 +75,22 @@ void file_channel_destroy(struct bdev_channel *bch)
 	struct file_channel *ch = container_of(bch, struct file_channel, ch);
 
 	io_uring_queue_exit(&ch->ring);
+	discard_channel_fini(&ch->discards);
 	free(ch);
+}
+
+static void discard_prepare(struct file_channel *ch, struct io_uring_sqe *sqe, int fd,
+			    const struct bdev_io *io)
+{
+	struct discard_channel *discards = &ch->discards;
+
+	if (discards->discarder)
+		io_uring_prep_read(sqe, discards->event_fd, &discards->event,
+				   sizeof(discards->event), 0);
+	else
+		/* May block: the kernel always has a worker of its own do it. */
+		io_uring_prep_fallocate(sqe, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+					(off_t)io->offset_bytes, (off_t)io->len_bytes);
 }
 
 /*
@@ -89,10 +113,14 @@ static void io_prepare(struct file_channel *ch, struct bdev_io *io)
 		io_uring_prep_readv(sqe, fd, io->iov + first, io->nr_iov - first, offset_bytes);
 		break;
 	case BDEV_WRITE:
-		io_uring_prep_writev(sqe, fd, io->iov + first, io->nr_iov - first, offset_bytes);
+		io_uring_prep_writev2(sqe, fd, io->iov + first, io->nr_iov - first, offset_bytes,
+				      io->fua ? RWF_DSYNC : 0);
 		break;
 	case BDEV_FLUSH:
 		io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
+		break;
+	case BDEV_DISCARD:
+		discard_prepare(ch, sqe, fd, io);
 		break;
 	}
 	io_uring_sqe_set_data(sqe, io);
@@ -107,6 +135,8 @@ int file_submit(struct bdev_channel *bch, struct bdev_io *io)
 	ch->nr_inflight++;
 	io->progress_bytes = 0;
 	io_prepare(ch, io);
+	if (io->op == BDEV_DISCARD && ch->discards.discarder)
+		discard_start(&ch->discards, io);
 	return 0;
 }
 
@@ -133,13 +163,13 @@ static int io_advance(struct bdev_io *io, int res)
 {
 	if (res == -EINTR || res == -EAGAIN)
 		return GO_ON;
-	if (res < 0 || io->op == BDEV_FLUSH)
+	if (res < 0 || io->op == BDEV_FLUSH || io->op == BDEV_DISCARD)
 		return res;
 	/* The file has become shorter. What the buffer holds past its end is not the disk's. */
 	if (res == 0 || (io->op == BDEV_READ && res % 512))
 		return -EIO;
 
-	io->progress_bytes += (uint32_t)res;
+	io->progress_bytes += (uint64_t)res;
 	if (io->progress_bytes == io->len_bytes)
 		return 0;
 	iov_skip(io, (size_t)res);
@@ -163,6 +193,9 @@ static uint32_t reap(struct file_channel *ch)
 			io_prepare(ch, io);
 			continue;
 		}
+		/* It was an event that was read: one has ended, not necessarily this one. */
+		if (io->op == BDEV_DISCARD && ch->discards.discarder)
+			status = discard_ended(&ch->discards, &io);
 		nr_done++;
 		ch->nr_inflight--;
 		io->done(io, status);

@@ -62,13 +62,28 @@ static void reads_back_from_a_block_device(void)
 	close(loop.fd);
 }
 
-static void reads_back_buffered_from_blocks_of_4096(void)
+static void reads_back_from_blocks_of_4096(void)
 {
 	struct loop loop;
 
 	if (!loop_open(&loop, temp_file_full("f", MIB), 4096, 0))
 		skip("no loop device may be made here");
 	reads_back(loop.path);
+	close(loop.fd);
+}
+
+static void keeps_the_contract_on_blocks_of_4096(void)
+{
+	struct loop loop;
+
+	if (!loop_open(&loop, temp_file_full("f", MIB), 4096, 0))
+		skip("no loop device may be made here");
+	contract_reads_leave_no_stale_byte(loop.path);
+	contract_completes_from_poll_alone(loop.path);
+	contract_refuses_more_than_depth_and_loses_none(loop.path);
+	contract_done_may_submit_again(loop.path);
+	contract_fua_write_completes(loop.path);
+	contract_discard_leaves_its_neighbours(loop.path);
 	close(loop.fd);
 }
 
@@ -84,6 +99,87 @@ static void reads_back_from_shared_memory(void)
 		reads_back(path);
 	unlink(path);
 	close(fd);
+}
+
+static blkcnt_t blocks_of(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) ? -1 : st.st_blocks;
+}
+
+static int discard(struct rig *rig, uint64_t offset_bytes, uint64_t len_bytes)
+{
+	struct request r;
+
+	request_init(&r, BDEV_DISCARD, offset_bytes);
+	r.io.len_bytes = len_bytes;
+	return request_run(rig, &r);
+}
+
+static void discard_gives_a_files_blocks_back(void)
+{
+	const char *path = temp_file_full("f", MIB);
+	blkcnt_t full = blocks_of(path);
+	struct rig rig;
+
+	check(rig_open(&rig, path, false, 1));
+	check(rig.bdev->info.discard_zeroes);
+	check_eq(discard(&rig, 64 * KIB, MIB - 64 * KIB), 0);
+	check(blocks_of(path) <= full - (MIB - 64 * KIB) / 512 + 16);
+	rig_close(&rig);
+}
+
+static void read_only_offers_no_discard(void)
+{
+	struct rig rig;
+
+	check(rig_open(&rig, temp_file_full("f", MIB), true, 1));
+	check_eq(rig.bdev->info.discard_bytes, 0);
+	rig_close(&rig);
+}
+
+/* A loop device makes holes in its file. */
+static void discard_of_a_block_device(void)
+{
+	const char *path = temp_file_full("f", MIB);
+	blkcnt_t full = blocks_of(path);
+	struct loop loop;
+
+	if (!loop_open(&loop, path, 512, 0))
+		skip("no loop device may be made here");
+	contract_discard_leaves_its_neighbours(loop.path);
+	check(blocks_of(temp_path("f")) < full);
+	close(loop.fd);
+}
+
+static void many_discards_of_a_block_device_all_end(void)
+{
+	enum {
+		DEPTH = 16
+	};
+	struct request r[DEPTH];
+	struct loop loop;
+	struct rig rig;
+
+	if (!loop_open(&loop, temp_file_full("f", MIB), 512, 0))
+		skip("no loop device may be made here");
+	check(rig_open(&rig, loop.path, false, DEPTH));
+	for (int round = 0; round < 10; round++) {
+		for (int i = 0; i < DEPTH; i++) {
+			request_init(&r[i], BDEV_DISCARD, 4096 * (uint64_t)i);
+			/* One of them past the end: its error is its own. */
+			r[i].io.len_bytes = i == 7 ? 2 * MIB : 4096;
+			check_eq(bdev_submit(rig.ch, &r[i].io), 0);
+		}
+		for (int i = 0; i < DEPTH; i++) {
+			check(request_wait(&rig, &r[i]));
+			check_eq(r[i].nr_done, 1);
+			check_eq(r[i].status, i == 7 ? -EINVAL : 0);
+		}
+	}
+	rig_close(&rig);
+	close(loop.fd);
 }
 
 static void writes_to_the_file_itself(void)
@@ -301,6 +397,16 @@ static void flush_completes(void)
 	contract_flush_completes(temp_file_full("f", MIB));
 }
 
+static void fua_write_completes(void)
+{
+	contract_fua_write_completes(temp_file_full("f", MIB));
+}
+
+static void discard_leaves_its_neighbours(void)
+{
+	contract_discard_leaves_its_neighbours(temp_file_full("f", MIB));
+}
+
 int main(void)
 {
 	char cwd[PATH_MAX / 4];
@@ -312,11 +418,18 @@ int main(void)
 	tap_run(refuses_more_than_depth_and_loses_none);
 	tap_run(done_may_submit_again);
 	tap_run(flush_completes);
+	tap_run(fua_write_completes);
+	tap_run(discard_leaves_its_neighbours);
 	tap_run(reads_back_what_was_written);
 	tap_run(reads_back_from_a_sparse_file);
 	tap_run(reads_back_from_a_block_device);
-	tap_run(reads_back_buffered_from_blocks_of_4096);
+	tap_run(reads_back_from_blocks_of_4096);
+	tap_run(keeps_the_contract_on_blocks_of_4096);
 	tap_run(reads_back_from_shared_memory);
+	tap_run(discard_gives_a_files_blocks_back);
+	tap_run(read_only_offers_no_discard);
+	tap_run(discard_of_a_block_device);
+	tap_run(many_discards_of_a_block_device_all_end);
 	tap_run(writes_to_the_file_itself);
 	tap_run(read_only_cannot_be_written);
 	tap_run(read_past_a_new_end_fails);

@@ -86,6 +86,8 @@ static int null_open(const char *rest, const struct bdev_open_args *args, struct
 		.physical_block_bytes = 4096,
 		.read_only = args->read_only,
 		.flush = true,
+		.discard_bytes = args->read_only ? 0 : 512,
+		.discard_zeroes = true,
 	};
 	*out = &null->bdev;
 	return 0;

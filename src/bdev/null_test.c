@@ -99,6 +99,16 @@ static void flush_completes(void)
 	contract_flush_completes("null:64K");
 }
 
+static void fua_write_completes(void)
+{
+	contract_fua_write_completes("null:64K");
+}
+
+static void discard_leaves_its_neighbours(void)
+{
+	contract_discard_leaves_its_neighbours("null:64K");
+}
+
 int main(void)
 {
 	tap_run(size_is_bytes_or_has_a_suffix);
@@ -111,5 +121,7 @@ int main(void)
 	tap_run(refuses_more_than_depth_and_loses_none);
 	tap_run(done_may_submit_again);
 	tap_run(flush_completes);
+	tap_run(fua_write_completes);
+	tap_run(discard_leaves_its_neighbours);
 	return tap_end();
 }

@@ -113,4 +113,44 @@ static inline void contract_flush_completes(const char *uri)
 	rig_close(&rig);
 }
 
+static inline void contract_fua_write_completes(const char *uri)
+{
+	static char memory[4096] __attribute__((aligned(512)));
+	struct request r;
+	struct rig rig;
+
+	check(rig_open(&rig, uri, false, 1));
+	request_init(&r, BDEV_WRITE, 8192);
+	request_add(&r, memory, sizeof(memory));
+	r.io.fua = true;
+	check_eq(request_run(&rig, &r), 0);
+	rig_close(&rig);
+}
+
+/* 64 KiB that are written, of which all but some at both ends are discarded. */
+static inline void contract_discard_leaves_its_neighbours(const char *uri)
+{
+	static char memory[65536] __attribute__((aligned(512)));
+	struct request r;
+	struct rig rig;
+
+	check(rig_open(&rig, uri, false, 1));
+	check(rig.bdev->info.discard_bytes && rig.bdev->info.discard_bytes <= 4096);
+	memset(memory, 0x55, sizeof(memory));
+	check_eq(run(&rig, BDEV_WRITE, 0, memory, sizeof(memory)), 0);
+	check_eq(run(&rig, BDEV_READ, 0, memory, 512), 0);
+	request_init(&r, BDEV_DISCARD, 512);
+	r.io.len_bytes = 65536 - 1024;
+	check_eq(request_run(&rig, &r), 0);
+	check_eq(r.nr_done, 1);
+	check_eq(run(&rig, BDEV_READ, 65536 - 512, memory + 512, 512), 0);
+	check(!memcmp(memory, memory + 512, 512));
+	if (rig.bdev->info.discard_zeroes) {
+		memset(memory, 0xaa, sizeof(memory));
+		check_eq(run(&rig, BDEV_READ, 4096, memory, 65536 - 8192), 0);
+		check(all_bytes_are(memory, 0, 65536 - 8192));
+	}
+	rig_close(&rig);
+}
+
 #endif

@@ -27,7 +27,9 @@ struct abi {
 	/* Offsets that all requests share; operation is at 0 and nr_segments at 1 in every ABI. */
 	uint8_t id;
 	uint8_t sector_number;
-	uint8_t segments; /* first struct blkif_request_segment; these are 8 bytes in every ABI */
+	uint8_t segments; /* first struct blkif_request_segment; these are 8 bytes in every ABI;
+			     nr_sectors of a discard */
+	uint8_t indirect_grefs; /* of an indirect request; its nr_segments is at 2 in every ABI */
 
 	/* Offsets in a response; id is at 0 in every ABI. */
 	uint8_t response_operation;

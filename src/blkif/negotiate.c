@@ -31,6 +31,7 @@ static const struct negotiate_step refused[NEGOTIATE_NR_EVENTS] = {
 	[EVENT_FRONTEND_CLOSED] = { NEGOTIATE_CLOSED, ACTION_CLOSED },
 	[EVENT_OFFLINE] = { NEGOTIATE_RELEASED, ACTION_CLOSED },
 	[EVENT_REMOVED] = { NEGOTIATE_GONE, ACTION_FREE },
+	[EVENT_RETRY] = { NEGOTIATE_OPENING, ACTION_OPEN },
 	[EVENT_STOP] = { NEGOTIATE_GONE, ACTION_FREE },
 };
 
@@ -172,6 +173,7 @@ static const char *const event_names[NEGOTIATE_NR_EVENTS] = {
 	[EVENT_FRONTEND_OTHER] = "frontend other",
 	[EVENT_OFFLINE] = "offline",
 	[EVENT_REMOVED] = "removed",
+	[EVENT_RETRY] = "retry",
 	[EVENT_STOP] = "stop",
 };
 

@@ -60,6 +60,7 @@ enum negotiate_event {
 			  was set to 5 with that, but we may have written over it) */
 	EVENT_REMOVED, /* our nodes are gone */
 
+	EVENT_RETRY, /* time to see whether a bdev opens that did not */
 	EVENT_STOP, /* the daemon ends */
 	NEGOTIATE_NR_EVENTS,
 };

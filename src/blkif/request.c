@@ -8,7 +8,14 @@
 _Static_assert(REQUEST_MAX_SEGMENTS == BLKIF_MAX_SEGMENTS_PER_REQUEST, "segments");
 
 /* The same in every ABI. */
-#define NR_SEGMENTS_AT 1u
+#define NR_SEGMENTS_AT		1u
+#define DISCARD_FLAG_AT		1u
+#define INDIRECT_OP_AT		1u
+#define INDIRECT_NR_SEGMENTS_AT 2u
+#define SEGMENT_BYTES		sizeof(struct blkif_request_segment)
+
+_Static_assert(REQUEST_MAX_INDIRECT_PAGES == BLKIF_MAX_INDIRECT_PAGES_PER_REQUEST, "pages");
+_Static_assert(REQUEST_SEGMENTS_PER_PAGE *SEGMENT_BYTES == RING_PAGE_BYTES, "segments a page");
 
 static uint64_t raw_u64(const struct raw_request *raw, size_t at)
 {
@@ -18,12 +25,11 @@ static uint64_t raw_u64(const struct raw_request *raw, size_t at)
 	return value;
 }
 
-static bool parse_segment(const struct abi *abi, const struct raw_request *raw, size_t index,
-			  struct segment *out)
+static bool parse_segment(const uint8_t *raw, struct segment *out)
 {
 	struct blkif_request_segment seg;
 
-	memcpy(&seg, raw->bytes + abi->segments + index * sizeof(seg), sizeof(seg));
+	memcpy(&seg, raw, sizeof(seg));
 	if (seg.first_sect > seg.last_sect || seg.last_sect >= SECTORS_PER_PAGE)
 		return false;
 	out->gref = seg.gref;
@@ -32,45 +38,120 @@ static bool parse_segment(const struct abi *abi, const struct raw_request *raw, 
 	return true;
 }
 
-/* Reads and writes: segments and range are wrong in the same way for both. */
-static int16_t parse_transfer(const struct abi *abi, const struct raw_request *raw,
-			      const struct request_limits *limits, struct request *req)
+static bool is_within(const struct request *req, const struct request_limits *limits)
 {
 	uint64_t end_bytes;
 
+	return !__builtin_add_overflow(req->offset_bytes, req->len_bytes, &end_bytes) &&
+	       end_bytes <= limits->size_bytes;
+}
+
+/* @req->len_bytes from there: within the disk, and nothing of it wraps. */
+static int16_t parse_place(const struct abi *abi, const struct raw_request *raw,
+			   const struct request_limits *limits, struct request *req)
+{
+	if (__builtin_mul_overflow(raw_u64(raw, abi->sector_number), SECTOR_BYTES,
+				   &req->offset_bytes) ||
+	    !is_within(req, limits))
+		return BLKIF_RSP_ERROR;
+	return BLKIF_RSP_OKAY;
+}
+
+/* Whatever has data: segments and range are wrong in the same way for all. */
+static int16_t parse_transfer(const struct abi *abi, const struct raw_request *raw,
+			      const struct request_limits *limits, struct request *req)
+{
 	req->nr_segments = raw->bytes[NR_SEGMENTS_AT];
 	if (req->nr_segments == 0 || req->nr_segments > REQUEST_MAX_SEGMENTS)
 		return BLKIF_RSP_ERROR;
 
 	req->len_bytes = 0;
 	for (size_t i = 0; i < req->nr_segments; i++) {
-		if (!parse_segment(abi, raw, i, &req->segments[i]))
+		if (!parse_segment(raw->bytes + abi->segments + i * SEGMENT_BYTES,
+				   &req->segments[i]))
 			return BLKIF_RSP_ERROR;
 		req->len_bytes += req->segments[i].len_bytes;
 	}
 
-	if (__builtin_mul_overflow(raw_u64(raw, abi->sector_number), SECTOR_BYTES,
-				   &req->offset_bytes) ||
-	    __builtin_add_overflow(req->offset_bytes, req->len_bytes, &end_bytes) ||
-	    end_bytes > limits->size_bytes)
-		return BLKIF_RSP_ERROR;
-	return BLKIF_RSP_OKAY;
+	return parse_place(abi, raw, limits, req);
 }
 
-static int16_t parse_flush(const struct raw_request *raw, const struct request_limits *limits,
-			   struct request *req)
+/*
+ * A transfer whose segments lie in pages of the guest's. What is within may be a read or a write and
+ * nothing else; the response names it, and not BLKIF_OP_INDIRECT.
+ */
+static int16_t parse_indirect(const struct abi *abi, const struct raw_request *raw,
+			      const struct request_limits *limits, struct request *req)
 {
-	/*
-	 * A flush may carry data, to be written once what came before it is stable. That is not
-	 * done yet, and must not be answered as if it had been.
-	 */
-	if (!limits->flush || raw->bytes[NR_SEGMENTS_AT] != 0)
+	if (!limits->max_indirect_segments)
 		return BLKIF_RSP_EOPNOTSUPP;
-	req->op = REQUEST_FLUSH;
+	req->operation = raw->bytes[INDIRECT_OP_AT];
+	if (req->operation != BLKIF_OP_READ && req->operation != BLKIF_OP_WRITE)
+		return BLKIF_RSP_ERROR;
+	if (req->operation == BLKIF_OP_WRITE && limits->read_only)
+		return BLKIF_RSP_ERROR;
+	req->op = req->operation == BLKIF_OP_READ ? REQUEST_READ : REQUEST_WRITE;
+
+	memcpy(&req->nr_segments, raw->bytes + INDIRECT_NR_SEGMENTS_AT, sizeof(req->nr_segments));
+	if (req->nr_segments == 0 || req->nr_segments > limits->max_indirect_segments)
+		return BLKIF_RSP_ERROR;
+	req->indirect = true;
+	req->len_bytes = 0;
+	memcpy(req->indirect_grefs, raw->bytes + abi->indirect_grefs, sizeof(req->indirect_grefs));
+	return parse_place(abi, raw, limits, req);
+}
+
+int16_t request_parse_segments(struct request *req, const struct raw_segments *const *pages,
+			       const struct request_limits *limits, struct segment *segments)
+{
+	req->len_bytes = 0;
+	for (size_t i = 0; i < req->nr_segments; i++) {
+		const struct raw_segments *page = pages[i / REQUEST_SEGMENTS_PER_PAGE];
+
+		if (!parse_segment(page->bytes + i % REQUEST_SEGMENTS_PER_PAGE * SEGMENT_BYTES,
+				   &segments[i]))
+			return BLKIF_RSP_ERROR;
+		req->len_bytes += segments[i].len_bytes;
+	}
+	return is_within(req, limits) ? BLKIF_RSP_OKAY : BLKIF_RSP_ERROR;
+}
+
+static int16_t parse_write(const struct abi *abi, const struct raw_request *raw,
+			   const struct request_limits *limits, struct request *req)
+{
+	return limits->read_only ? BLKIF_RSP_ERROR : parse_transfer(abi, raw, limits, req);
+}
+
+/* A flush or a barrier: with data to be written, or without. */
+static int16_t parse_flush(const struct abi *abi, const struct raw_request *raw,
+			   const struct request_limits *limits, struct request *req)
+{
+	if (!limits->flush)
+		return BLKIF_RSP_EOPNOTSUPP;
+	if (raw->bytes[NR_SEGMENTS_AT])
+		return parse_write(abi, raw, limits, req);
 	req->nr_segments = 0;
 	req->offset_bytes = 0;
 	req->len_bytes = 0;
 	return BLKIF_RSP_OKAY;
+}
+
+static int16_t parse_discard(const struct abi *abi, const struct raw_request *raw,
+			     const struct request_limits *limits, struct request *req)
+{
+	/*
+	 * The one flag there is asks that no copy can be recovered. We do not offer that, and must
+	 * not seem to have done it, though blkif.h would have the flag ignored.
+	 */
+	if (!limits->discard || raw->bytes[DISCARD_FLAG_AT])
+		return BLKIF_RSP_EOPNOTSUPP;
+	if (limits->read_only)
+		return BLKIF_RSP_ERROR;
+	req->nr_segments = 0;
+	if (__builtin_mul_overflow(raw_u64(raw, abi->segments), SECTOR_BYTES, &req->len_bytes) ||
+	    !req->len_bytes)
+		return BLKIF_RSP_ERROR;
+	return parse_place(abi, raw, limits, req);
 }
 
 int16_t request_parse(const struct abi *abi, const struct raw_request *raw,
@@ -79,18 +160,26 @@ int16_t request_parse(const struct abi *abi, const struct raw_request *raw,
 	/* The id has one place in requests of every kind, blkif_request_indirect's included. */
 	req->id = raw_u64(raw, abi->id);
 	req->operation = raw->bytes[0];
+	req->indirect = false;
 
 	switch (req->operation) {
 	case BLKIF_OP_READ:
 		req->op = REQUEST_READ;
 		return parse_transfer(abi, raw, limits, req);
 	case BLKIF_OP_WRITE:
-		if (limits->read_only)
-			return BLKIF_RSP_ERROR;
 		req->op = REQUEST_WRITE;
-		return parse_transfer(abi, raw, limits, req);
+		return parse_write(abi, raw, limits, req);
+	case BLKIF_OP_INDIRECT:
+		return parse_indirect(abi, raw, limits, req);
 	case BLKIF_OP_FLUSH_DISKCACHE:
-		return parse_flush(raw, limits, req);
+		req->op = REQUEST_FLUSH;
+		return parse_flush(abi, raw, limits, req);
+	case BLKIF_OP_WRITE_BARRIER:
+		req->op = REQUEST_BARRIER;
+		return parse_flush(abi, raw, limits, req);
+	case BLKIF_OP_DISCARD:
+		req->op = REQUEST_DISCARD;
+		return parse_discard(abi, raw, limits, req);
 	default:
 		/* Not an error: on that, some guests give up the disk and not the operation. */
 		return BLKIF_RSP_EOPNOTSUPP;

@@ -10,7 +10,9 @@
 
 #define DISK_SECTORS 1000u
 
-static const struct request_limits disk = { .size_bytes = DISK_SECTORS * 512u, .flush = true };
+static const struct request_limits disk = { .size_bytes = DISK_SECTORS * 512u,
+					    .flush = true,
+					    .discard = true };
 
 /* One page, whole, at sector 8. */
 static struct guest_request good(uint8_t operation)
@@ -92,6 +94,9 @@ static void x86_64_table_is_the_layout_of_aligned_structs(void)
 	check_eq(abi_x86_64.id, offsetof(struct x86_64_request, id));
 	check_eq(abi_x86_64.sector_number, offsetof(struct x86_64_request, sector_number));
 	check_eq(abi_x86_64.segments, offsetof(struct x86_64_request, seg));
+	check_eq(abi_x86_64.id, offsetof(struct x86_64_indirect, id));
+	check_eq(abi_x86_64.sector_number, offsetof(struct x86_64_indirect, sector_number));
+	check_eq(abi_x86_64.indirect_grefs, offsetof(struct x86_64_indirect, indirect_grefs));
 	check_eq(abi_x86_64.response_operation, offsetof(struct x86_64_response, operation));
 	check_eq(abi_x86_64.response_status, offsetof(struct x86_64_response, status));
 }
@@ -103,6 +108,9 @@ static void x86_32_table_is_the_layout_of_packed_structs(void)
 	check_eq(abi_x86_32.id, offsetof(struct x86_32_request, id));
 	check_eq(abi_x86_32.sector_number, offsetof(struct x86_32_request, sector_number));
 	check_eq(abi_x86_32.segments, offsetof(struct x86_32_request, seg));
+	check_eq(abi_x86_32.id, offsetof(struct x86_32_indirect, id));
+	check_eq(abi_x86_32.sector_number, offsetof(struct x86_32_indirect, sector_number));
+	check_eq(abi_x86_32.indirect_grefs, offsetof(struct x86_32_indirect, indirect_grefs));
 	check_eq(abi_x86_32.response_operation, offsetof(struct x86_32_response, operation));
 	check_eq(abi_x86_32.response_status, offsetof(struct x86_32_response, status));
 }
@@ -402,13 +410,157 @@ static void does_not_support_flush_where_it_is_not_offered(void)
 	expect_on(&g, &limits, BLKIF_RSP_EOPNOTSUPP);
 }
 
-static void does_not_support_flush_with_data(void)
+/* Whatever carries data is checked as a write is. */
+static void expect_as_a_write(uint8_t operation, enum request_op op)
 {
-	struct guest_request one = good_pages(BLKIF_OP_FLUSH_DISKCACHE, 1);
-	struct guest_request many = good_pages(BLKIF_OP_FLUSH_DISKCACHE, 255);
+	struct guest_request g = good_pages(operation, 11);
+	struct request_limits limits = disk;
+	struct request req;
 
-	expect(&one, BLKIF_RSP_EOPNOTSUPP);
-	expect(&many, BLKIF_RSP_EOPNOTSUPP);
+	for (const struct abi *const *a = guest_abis; *a; a++) {
+		check_eq(parse_as(*a, &g, &disk, &req), BLKIF_RSP_OKAY);
+		check_eq(req.op, op);
+		check_eq(req.nr_segments, 11);
+		check_eq(req.offset_bytes, 8 * 512);
+		check_eq(req.len_bytes, 11 * 4096);
+	}
+	limits.read_only = true;
+	expect_on(&g, &limits, BLKIF_RSP_ERROR);
+	g.nr_segments = 12;
+	expect(&g, BLKIF_RSP_ERROR);
+	g.nr_segments = 255;
+	expect(&g, BLKIF_RSP_ERROR);
+	g = good(operation);
+	g.seg[0].last_sect = 8;
+	expect(&g, BLKIF_RSP_ERROR);
+	g = good(operation);
+	g.sector_number = DISK_SECTORS - 7;
+	expect(&g, BLKIF_RSP_ERROR);
+	limits = (struct request_limits){ .size_bytes = disk.size_bytes };
+	expect_on(&g, &limits, BLKIF_RSP_EOPNOTSUPP);
+}
+
+static void checks_data_of_a_flush_as_a_write(void)
+{
+	expect_as_a_write(BLKIF_OP_FLUSH_DISKCACHE, REQUEST_FLUSH);
+}
+
+static void checks_data_of_a_barrier_as_a_write(void)
+{
+	expect_as_a_write(BLKIF_OP_WRITE_BARRIER, REQUEST_BARRIER);
+}
+
+static void accepts_a_barrier_without_data(void)
+{
+	struct guest_request g = good_pages(BLKIF_OP_WRITE_BARRIER, 0);
+	struct request_limits limits = { .size_bytes = disk.size_bytes };
+	struct request req;
+
+	g.sector_number = UINT64_MAX;
+	for (const struct abi *const *a = guest_abis; *a; a++) {
+		check_eq(parse_as(*a, &g, &disk, &req), BLKIF_RSP_OKAY);
+		check_eq(req.op, REQUEST_BARRIER);
+		check_eq(req.nr_segments, 0);
+		check_eq(req.len_bytes, 0);
+	}
+	expect_on(&g, &limits, BLKIF_RSP_EOPNOTSUPP);
+}
+
+struct discard {
+	uint8_t flag;
+	uint64_t sector_number, nr_sectors;
+};
+
+static int16_t parse_discard_as(const struct abi *abi, const struct discard *d,
+				const struct request_limits *limits, struct request *req)
+{
+	struct x86_64_discard d64 = { .operation = BLKIF_OP_DISCARD, .flag = d->flag, .id = 99 };
+	struct x86_32_discard d32 = { .operation = BLKIF_OP_DISCARD, .flag = d->flag, .id = 99 };
+	struct raw_request raw;
+
+	d64.sector_number = d32.sector_number = d->sector_number;
+	d64.nr_sectors = d32.nr_sectors = d->nr_sectors;
+	memset(&raw, 0xee, sizeof(raw));
+	if (abi == &abi_x86_32)
+		memcpy(raw.bytes, &d32, sizeof(d32));
+	else
+		memcpy(raw.bytes, &d64, sizeof(d64));
+	memset(req, 0xdd, sizeof(*req));
+	return request_parse(abi, &raw, limits, req);
+}
+
+static void expect_discard(const struct discard *d, const struct request_limits *limits, int want)
+{
+	struct request req;
+
+	for (const struct abi *const *a = guest_abis; *a; a++) {
+		check_eq(parse_discard_as(*a, d, limits, &req), want);
+		check_eq(req.id, 99);
+		check_eq(req.operation, BLKIF_OP_DISCARD);
+		if (want != BLKIF_RSP_OKAY)
+			continue;
+		check_eq(req.op, REQUEST_DISCARD);
+		check_eq(req.nr_segments, 0);
+		check_eq(req.offset_bytes, d->sector_number * 512);
+		check_eq(req.len_bytes, d->nr_sectors * 512);
+	}
+}
+
+static void accepts_discards_within_the_disk(void)
+{
+	expect_discard(&(struct discard){ 0, 0, 1 }, &disk, BLKIF_RSP_OKAY);
+	expect_discard(&(struct discard){ 0, 3, 7 }, &disk, BLKIF_RSP_OKAY);
+	expect_discard(&(struct discard){ 0, 0, DISK_SECTORS }, &disk, BLKIF_RSP_OKAY);
+	expect_discard(&(struct discard){ 0, DISK_SECTORS - 1, 1 }, &disk, BLKIF_RSP_OKAY);
+}
+
+static void accepts_a_discard_of_more_than_32_bits(void)
+{
+	struct request_limits huge = { .size_bytes = 1ull << 44, .discard = true };
+
+	expect_discard(&(struct discard){ 0, 1, (1ull << 35) - 1 }, &huge, BLKIF_RSP_OKAY);
+	expect_discard(&(struct discard){ 0, 1, 1ull << 35 }, &huge, BLKIF_RSP_ERROR);
+}
+
+static void rejects_discards_of_nothing_or_past_the_end(void)
+{
+	expect_discard(&(struct discard){ 0, 0, 0 }, &disk, BLKIF_RSP_ERROR);
+	expect_discard(&(struct discard){ 0, DISK_SECTORS, 0 }, &disk, BLKIF_RSP_ERROR);
+	expect_discard(&(struct discard){ 0, DISK_SECTORS, 1 }, &disk, BLKIF_RSP_ERROR);
+	expect_discard(&(struct discard){ 0, 1, DISK_SECTORS }, &disk, BLKIF_RSP_ERROR);
+}
+
+/* Where a product or a sum that wraps would be within the disk. */
+static void rejects_discards_that_wrap(void)
+{
+	expect_discard(&(struct discard){ 0, 0, 1ull << 55 }, &disk, BLKIF_RSP_ERROR);
+	expect_discard(&(struct discard){ 0, 0, (1ull << 55) + 1 }, &disk, BLKIF_RSP_ERROR);
+	expect_discard(&(struct discard){ 0, 1ull << 55, 1 }, &disk, BLKIF_RSP_ERROR);
+	expect_discard(&(struct discard){ 0, (1ull << 55) - 1, 2 }, &disk, BLKIF_RSP_ERROR);
+	expect_discard(&(struct discard){ 0, 2, (1ull << 55) - 1 }, &disk, BLKIF_RSP_ERROR);
+	expect_discard(&(struct discard){ 0, UINT64_MAX, UINT64_MAX }, &disk, BLKIF_RSP_ERROR);
+}
+
+static void discards_nothing_of_a_read_only_disk(void)
+{
+	struct request_limits limits = disk;
+
+	limits.read_only = true;
+	expect_discard(&(struct discard){ 0, 0, 1 }, &limits, BLKIF_RSP_ERROR);
+}
+
+static void does_not_support_discard_where_it_is_not_offered(void)
+{
+	struct request_limits limits = { .size_bytes = disk.size_bytes, .flush = true };
+
+	expect_discard(&(struct discard){ 0, 0, 1 }, &limits, BLKIF_RSP_EOPNOTSUPP);
+}
+
+static void does_not_support_secure_discard(void)
+{
+	expect_discard(&(struct discard){ BLKIF_DISCARD_SECURE, 0, 1 }, &disk,
+		       BLKIF_RSP_EOPNOTSUPP);
+	expect_discard(&(struct discard){ 0x80, 0, 1 }, &disk, BLKIF_RSP_EOPNOTSUPP);
 }
 
 static void does_not_support_any_other_operation(void)
@@ -416,7 +568,7 @@ static void does_not_support_any_other_operation(void)
 	for (unsigned op = 0; op <= 255; op++) {
 		struct guest_request g = good((uint8_t)op);
 
-		if (op != BLKIF_OP_READ && op != BLKIF_OP_WRITE)
+		if (op == BLKIF_OP_RESERVED_1 || op > BLKIF_OP_DISCARD)
 			expect(&g, BLKIF_RSP_EOPNOTSUPP);
 	}
 }
@@ -440,7 +592,7 @@ static void echoes_an_indirect_request_as_written(void)
 
 static void touches_only_id_and_operation_when_not_supported(void)
 {
-	struct guest_request g = good(BLKIF_OP_DISCARD);
+	struct guest_request g = good(BLKIF_OP_RESERVED_1);
 	struct request req, untouched;
 
 	memset(&untouched, 0xdd, sizeof(untouched));
@@ -456,7 +608,9 @@ static void result_stays_within_disk_and_pages(const struct request *req)
 {
 	uint64_t sum = 0;
 
-	check(req->nr_segments >= 1 && req->nr_segments <= REQUEST_MAX_SEGMENTS);
+	if (req->op == REQUEST_READ || req->op == REQUEST_WRITE)
+		check(req->nr_segments >= 1);
+	check(req->nr_segments <= REQUEST_MAX_SEGMENTS);
 	for (unsigned i = 0; i < req->nr_segments; i++) {
 		const struct segment *s = &req->segments[i];
 
@@ -464,7 +618,10 @@ static void result_stays_within_disk_and_pages(const struct request *req)
 		check(s->offset_bytes + s->len_bytes <= 4096);
 		sum += s->len_bytes;
 	}
-	check_eq(req->len_bytes, sum);
+	if (req->op == REQUEST_DISCARD)
+		check(!req->nr_segments && req->len_bytes >= 512);
+	else
+		check_eq(req->len_bytes, sum);
 	check(req->offset_bytes <= disk.size_bytes);
 	check(req->len_bytes <= disk.size_bytes - req->offset_bytes);
 }
@@ -484,7 +641,7 @@ static void random_bytes_come_out_good_or_not_at_all(void)
 			raw.bytes[i] = (uint8_t)(x >> 8) & masks[(x >> 20) % 5];
 		}
 		memset(raw.bytes + 8, 0, 16);
-		raw.bytes[0] &= 1;
+		raw.bytes[0] &= 7;
 		raw.bytes[1] &= 3;
 		if (request_parse(guest_abis[round % 2], &raw, &disk, &req) == BLKIF_RSP_OKAY) {
 			good_ones++;
@@ -527,7 +684,16 @@ int main(void)
 	tap_run(accepts_flush_on_a_read_only_disk);
 	tap_run(flush_looks_at_no_sector);
 	tap_run(does_not_support_flush_where_it_is_not_offered);
-	tap_run(does_not_support_flush_with_data);
+	tap_run(checks_data_of_a_flush_as_a_write);
+	tap_run(checks_data_of_a_barrier_as_a_write);
+	tap_run(accepts_a_barrier_without_data);
+	tap_run(accepts_discards_within_the_disk);
+	tap_run(accepts_a_discard_of_more_than_32_bits);
+	tap_run(rejects_discards_of_nothing_or_past_the_end);
+	tap_run(rejects_discards_that_wrap);
+	tap_run(discards_nothing_of_a_read_only_disk);
+	tap_run(does_not_support_discard_where_it_is_not_offered);
+	tap_run(does_not_support_secure_discard);
 	tap_run(does_not_support_any_other_operation);
 	tap_run(echoes_an_indirect_request_as_written);
 	tap_run(touches_only_id_and_operation_when_not_supported);

@@ -23,6 +23,7 @@ struct options {
 	enum log_level log_level;
 	const char *transfer; /* for disks that do not say; checked by who uses it */
 	uint32_t buffer_mib; /* memory for data in flight */
+	uint32_t max_queues; /* of a disk; 0: chosen */
 	int64_t cpu; /* to pin the reactor to; -1: chosen, -2: none */
 	int64_t poll_us; /* how long to poll without work; -1: chosen */
 	bool help, version;

@@ -31,6 +31,7 @@ static void has_defaults(void)
 	check(!strcmp(o.class, "vbd"));
 	check(!strcmp(o.state_dir, "/run/xenblkd"));
 	check_eq(o.buffer_mib, 16);
+	check_eq(o.max_queues, 0);
 	check_eq(o.log_level, LOG_LEVEL_INFO);
 	check(!o.help && !o.version);
 }
@@ -47,8 +48,10 @@ static void refuses_and_says_what_was_expected(void)
 		{ "--poll-us=", "expected a number from 0 to 1000000" },
 		{ "--poll-us=1x", "expected a number" },
 		{ "--poll-us= 1", "expected a number" },
-		{ "--buffer-mib=0", "from 1 to 64" },
-		{ "--buffer-mib=99999999999999999999", "from 1 to 64" },
+		{ "--buffer-mib=0", "from 2 to 64" },
+		{ "--buffer-mib=99999999999999999999", "from 2 to 64" },
+		{ "--max-queues=0", "from 1 to 16" },
+		{ "--max-queues=17", "from 1 to 16" },
 		{ "--class=a/b", "expected a name" },
 		{ "--class=", "expected a name" },
 		{ "--state-dir=run", "expected an absolute path" },

@@ -9,7 +9,7 @@
 
 #include "clock.h"
 
-/* While there is always work, file descriptors are looked at once in so many turns. */
+/* While it does not sleep, file descriptors are looked at once in so many turns. */
 #define TURNS_PER_FDS 16
 
 static void mailbox_ready(struct reactor_fd *rfd)
@@ -182,19 +182,16 @@ static void reactor_turn(struct reactor *r)
 	if (work) {
 		r->last_work_ns = clock_ns();
 		r->stats.busy_ns += r->last_work_ns - start_ns;
-		if (++r->turns_since_fds >= TURNS_PER_FDS)
-			look_at_fds(r, 0);
+	} else if (r->stop) {
+		/* A poller has ended the loop: nothing would wake it. */
+		return;
+	} else if (start_ns - r->last_work_ns >= r->poll_ns && arm_all(r)) {
+		r->stats.sleeps++;
+		look_at_fds(r, -1);
 		return;
 	}
-	/* A poller may have ended the loop: nothing would wake it. */
-	if (r->stop)
-		return;
-	if (start_ns - r->last_work_ns < r->poll_ns || !arm_all(r)) {
+	if (++r->turns_since_fds >= TURNS_PER_FDS)
 		look_at_fds(r, 0);
-		return;
-	}
-	r->stats.sleeps++;
-	look_at_fds(r, -1);
 }
 
 void reactor_run(struct reactor *r)

@@ -5,11 +5,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "vbd_store.h"
 
 #define CLASS_TOKEN "class"
+
+/* Between two attempts to open the device of a guest that waits for it. */
+#define RETRY_S 1
 
 static struct vbd *find_vbd(struct backend *b, unsigned int domid, unsigned int devid)
 {
@@ -157,6 +162,26 @@ static bool backend_arm(struct poller *p)
 	return true;
 }
 
+static void retry_due(struct reactor_fd *rfd)
+{
+	struct backend *b = container_of(rfd, struct backend, retry_fd);
+	uint64_t expirations;
+	struct vbd *v;
+
+	if (read(rfd->fd, &expirations, sizeof(expirations)) < 0)
+		return;
+	list_for_each (v, &b->vbds, link)
+		vbd_retry(v);
+}
+
+static void vbd_retry_later(struct vbd_host *host)
+{
+	struct backend *b = container_of(host, struct backend, host);
+	struct itimerspec in = { .it_value.tv_sec = RETRY_S };
+
+	timerfd_settime(b->retry_fd.fd, 0, &in, NULL);
+}
+
 static void vbd_gone(struct vbd_host *host)
 {
 	container_of(host, struct backend, host)->rescan = true;
@@ -174,7 +199,9 @@ int backend_start(struct backend *b, const struct backend_args *args, struct err
 			  .transfer = args->transfer,
 			  .state_dir = args->state_dir,
 			  .class = args->class,
-			  .gone = vbd_gone },
+			  .max_queues = args->max_queues,
+			  .gone = vbd_gone,
+			  .retry_later = vbd_retry_later },
 		.poller = { .poll = backend_poll, .arm = backend_arm },
 		.rescan = true,
 		.stopped = args->stopped,
@@ -194,8 +221,20 @@ int backend_start(struct backend *b, const struct backend_args *args, struct err
 		error_set(e, -err, "cannot wait for xenstore: %s", strerror(-err));
 		goto unwatch;
 	}
+	b->retry_fd =
+		(struct reactor_fd){ timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
+				     retry_due };
+	err = b->retry_fd.fd < 0 ? -errno : reactor_add_fd(args->control, &b->retry_fd);
+	if (err) {
+		error_set(e, -err, "cannot make a timer: %s", strerror(-err));
+		goto del_store_fd;
+	}
 	reactor_add_poller(args->control, &b->poller);
 	return 0;
+del_store_fd:
+	if (b->retry_fd.fd >= 0)
+		close(b->retry_fd.fd);
+	reactor_del_fd(args->control, &b->store_fd);
 unwatch:
 	xs_unwatch(args->store->xs, b->path, CLASS_TOKEN);
 close_gnttab:
@@ -215,6 +254,8 @@ void backend_stop(struct backend *b)
 void backend_fini(struct backend *b)
 {
 	reactor_del_poller(b->host.control, &b->poller);
+	reactor_del_fd(b->host.control, &b->retry_fd);
+	close(b->retry_fd.fd);
 	reactor_del_fd(b->host.control, &b->store_fd);
 	xs_unwatch(b->host.store->xs, b->path, CLASS_TOKEN);
 	xengnttab_close(b->host.gnttab);

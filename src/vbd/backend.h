@@ -24,6 +24,7 @@ struct backend {
 	struct list vbds;
 	char path[STORE_PATH_MAX]; /* "/local/domain/0/backend/vbd" */
 	struct reactor_fd store_fd;
+	struct reactor_fd retry_fd; /* a timer */
 	struct poller poller;
 	bool rescan; /* there may be disks that we do not know */
 	bool stopping;
@@ -38,6 +39,7 @@ struct backend_args {
 	struct transfer transfer; /* for disks that do not say */
 	const char *state_dir;
 	const char *class;
+	uint32_t max_queues; /* of a disk; at most TRANSPORT_MAX_QUEUES */
 	/* After backend_stop(), when the last disk is gone. */
 	void (*stopped)(struct backend *b);
 };

@@ -5,7 +5,8 @@
  * A queue has as many as its ring has slots, so one is always free when a request can be taken. The
  * checked request lies in the record (record.h); what is here is this process's own.
  *
- *   free -> taken -> [incoming] -> pending -> at the bdev -> [outgoing] -> answered: free
+ *   free -> taken -> [fetching] -> [incoming] -> pending -> at the bdev -> [outgoing] -> answered:
+ *   free
  *
  * Thread: the reactor of its queue.
  */
@@ -20,16 +21,11 @@
 #include "bdev.h"
 #include "list.h"
 #include "request.h"
-
-/* A page of the guest's that is mapped for devices. */
-struct io_map {
-	uint64_t bus;
-	uint32_t handle;
-	bool mapped;
-};
+#include "table.h"
 
 struct io_record {
 	struct request request;
+	uint32_t table; /* number plus 1 of the table that has its segments; 0: they are here */
 	struct io_map maps[REQUEST_MAX_SEGMENTS]; /* one a segment, of a direct transfer */
 };
 
@@ -51,12 +47,21 @@ struct io {
 	struct io_record *record;
 	struct bdev_io bio;
 	int status; /* 0 or -errno, once known */
+	bool flushed; /* of a flush or barrier: that is done, and its data is next */
 
 	/* The transfer's own. */
 	const struct xfer_ops *xfer;
 	uint32_t first_op; /* of its operations in the grant batch */
-	void *pages[REQUEST_MAX_SEGMENTS]; /* of dmem, one a segment, of a transfer by copy */
-	struct iovec iov[REQUEST_MAX_SEGMENTS];
+
+	/* One a segment each: in the table if it has one, else in @record and below. */
+	struct table *table; /* or NULL */
+	struct segment *segments;
+	struct io_map *maps;
+	void **pages; /* of dmem, of a transfer by copy */
+	struct iovec *iov;
+
+	void *few_pages[REQUEST_MAX_SEGMENTS];
+	struct iovec few_iov[REQUEST_MAX_SEGMENTS];
 };
 
 #endif

@@ -14,8 +14,9 @@
 #include "io.h"
 #include "log.h"
 #include "record.h"
+#include "transport.h"
 
-#define MAX_RECORDS 4096u
+#define MAX_RECORDS 65536u
 
 /* What the name of a record ends in whose requests were in flight. */
 #define TORN ".torn"
@@ -43,6 +44,8 @@ static size_t wanted_bytes(enum record_kind kind, uint32_t nr)
 		return grant_batch_bytes(nr);
 	case RECORD_QUEUE:
 		return queue_record_bytes(nr);
+	case RECORD_TABLES:
+		return table_record_bytes(nr);
 	}
 	return SIZE_MAX;
 }
@@ -75,6 +78,25 @@ static int open_all(struct leftover *l, const char *state_dir)
 	return 0;
 }
 
+/* The maps of requests in @f: runs of them. Return: run @i, *@nr long; NULL behind the last. */
+static struct io_map *map_run(const struct found *f, uint32_t i, uint32_t *nr)
+{
+	if (i >= f->nr)
+		return NULL;
+	switch (f->kind) {
+	case RECORD_QUEUE:
+		*nr = REQUEST_MAX_SEGMENTS;
+		return ((struct queue_record *)f->record.mem)->ios[i].maps;
+	case RECORD_TABLES:
+		*nr = TABLE_SEGMENTS;
+		return ((struct table_record *)f->record.mem)[i].maps;
+	case RECORD_PINS:
+	case RECORD_BATCH:
+		break;
+	}
+	return NULL;
+}
+
 /* Where a map may stand: calls @fn for each that does. */
 typedef void (*map_fn)(struct leftover *l, uint32_t handle, uint64_t bus);
 
@@ -85,7 +107,8 @@ static void for_each_map(struct leftover *l, map_fn fn)
 
 	for (uint32_t i = 0; i < l->nr_found; i++) {
 		struct found *f = &l->found[i];
-		const struct io_record *ios = ((struct queue_record *)f->record.mem)->ios;
+		const struct io_map *run;
+		uint32_t nr;
 
 		if (f->kind == RECORD_BATCH) {
 			grant_batch_view(f->record.mem, f->nr, &maps, &unmaps);
@@ -94,10 +117,10 @@ static void for_each_map(struct leftover *l, map_fn fn)
 					fn(l, maps[j].handle, maps[j].dev_bus_addr);
 			}
 		}
-		for (uint32_t j = 0; f->kind == RECORD_QUEUE && j < f->nr; j++) {
-			for (uint32_t k = 0; k < REQUEST_MAX_SEGMENTS; k++) {
-				if (ios[j].maps[k].mapped)
-					fn(l, ios[j].maps[k].handle, ios[j].maps[k].bus);
+		for (uint32_t j = 0; (run = map_run(f, j, &nr)); j++) {
+			for (uint32_t k = 0; k < nr; k++) {
+				if (run[k].mapped)
+					fn(l, run[k].handle, run[k].bus);
 			}
 		}
 	}
@@ -111,7 +134,8 @@ static void forget_map(struct leftover *l, uint32_t handle)
 
 	for (uint32_t i = 0; i < l->nr_found; i++) {
 		struct found *f = &l->found[i];
-		struct io_record *ios = ((struct queue_record *)f->record.mem)->ios;
+		struct io_map *run;
+		uint32_t nr;
 
 		if (f->kind == RECORD_BATCH) {
 			grant_batch_view(f->record.mem, f->nr, &maps, &unmaps);
@@ -120,12 +144,10 @@ static void forget_map(struct leftover *l, uint32_t handle)
 					maps[j].status = GRANT_STATUS_NEVER_RAN;
 			}
 		}
-		for (uint32_t j = 0; f->kind == RECORD_QUEUE && j < f->nr; j++) {
-			for (uint32_t k = 0; k < REQUEST_MAX_SEGMENTS; k++) {
-				struct io_map *map = &ios[j].maps[k];
-
-				if (map->mapped && map->handle == handle)
-					map->mapped = false;
+		for (uint32_t j = 0; (run = map_run(f, j, &nr)); j++) {
+			for (uint32_t k = 0; k < nr; k++) {
+				if (run[k].mapped && run[k].handle == handle)
+					run[k].mapped = false;
 			}
 		}
 	}
@@ -161,14 +183,14 @@ static void add_unmap(struct leftover *l, uint32_t handle, uint64_t bus)
 	struct gnttab_map_grant_ref *maps;
 	struct gnttab_unmap_grant_ref *unmaps;
 
+	if (l->nr_unmaps == l->batch->nr)
+		return; /* in the next round */
 	grant_batch_view(l->batch->record.mem, l->batch->nr, &maps, &unmaps);
 	/* One map may stand in the batch and in an io. */
 	for (uint32_t i = 0; i < l->nr_unmaps; i++) {
 		if (unmaps[i].handle == handle)
 			return;
 	}
-	if (l->nr_unmaps == l->batch->nr)
-		return; /* in the next round */
 	unmaps[l->nr_unmaps] = (struct gnttab_unmap_grant_ref){
 		.dev_bus_addr = bus,
 		.handle = handle,
@@ -241,25 +263,32 @@ static int unpin_all(struct leftover *l, struct error *e)
 	return 0;
 }
 
-static void torn_path(char *path, size_t size, const char *state_dir, const char *queue_name)
+static void torn_path(char *path, size_t size, const char *state_dir, const char *disk,
+		      uint32_t queue)
 {
-	snprintf(path, size, "%s/%s" TORN, state_dir, queue_name);
+	snprintf(path, size, "%s/%s-queue-%u" TORN, state_dir, disk, queue);
 }
 
-bool leftover_is_torn(const char *state_dir, const char *queue_name)
+bool leftover_is_torn(const char *state_dir, const char *disk)
 {
 	char path[PATH_MAX];
 
-	torn_path(path, sizeof(path), state_dir, queue_name);
-	return !access(path, F_OK);
+	for (uint32_t i = 0; i < TRANSPORT_MAX_QUEUES; i++) {
+		torn_path(path, sizeof(path), state_dir, disk, i);
+		if (!access(path, F_OK))
+			return true;
+	}
+	return false;
 }
 
-void leftover_forget(const char *state_dir, const char *queue_name)
+void leftover_forget(const char *state_dir, const char *disk)
 {
 	char path[PATH_MAX];
 
-	torn_path(path, sizeof(path), state_dir, queue_name);
-	unlink(path);
+	for (uint32_t i = 0; i < TRANSPORT_MAX_QUEUES; i++) {
+		torn_path(path, sizeof(path), state_dir, disk, i);
+		unlink(path);
+	}
 }
 
 /* The last look at a record whose maps are undone. */

@@ -29,11 +29,15 @@
  * name, until the disk is gone or its frontend begins anew.
  */
 
-/* leftover_is_torn - true if requests of this queue were in flight when its daemon was killed. */
-bool leftover_is_torn(const char *state_dir, const char *queue_name);
+/*
+ * leftover_is_torn - true if requests of a disk were in flight when its daemon was killed
+ *
+ * @disk: the part of its queues' names before "-queue-0"; one torn queue is enough
+ */
+bool leftover_is_torn(const char *state_dir, const char *disk);
 
-/* leftover_forget - the queue's ring is another one by now, or gone. */
-void leftover_forget(const char *state_dir, const char *queue_name);
+/* leftover_forget - the disk's rings are others by now, or gone. */
+void leftover_forget(const char *state_dir, const char *disk);
 
 /**
  * leftover_release - stops what devices a predecessor had running, then unmaps what it had mapped

@@ -5,12 +5,18 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xen/io/blkif.h>
 
 #include "log.h"
 #include "queue.h"
 
-/* Operations of a kind in one hypercall at most: 93 requests of 11 segments. */
+/* Operations of a kind in one hypercall at most: 93 requests of 11 segments, or 4 of 256. */
 #define BATCH_OPS 1024u
+
+/* Indirect requests in flight at most, each of up to 1 MiB. */
+#define TABLES 256u
+
+_Static_assert(BATCH_OPS >= TABLE_SEGMENTS, "the largest request fits");
 
 /* Ports read at one go; there is always a next turn. */
 #define MAX_PORTS_PER_TURN 64
@@ -28,27 +34,87 @@ static void evtchn_ready(struct reactor_fd *rfd)
 		evtchn_unmask(pl->evtchn, (uint32_t)port);
 		if ((uint32_t)port < pl->nr_ports && pl->by_port[port])
 			pipeline_activate(pl, pl->by_port[port]);
+		/* The others are looked at in any case; the descriptor stays readable for them. */
+		if (!pl->nr_asleep)
+			return;
 	}
 }
 
 void pipeline_activate(struct pipeline *pl, struct queue *q)
 {
-	if (!list_linked(&q->link))
+	if (!list_linked(&q->link)) {
 		list_add_tail(&pl->active, &q->link);
+		pl->nr_asleep--;
+	}
 	q->last_work_ns = pl->reactor->now_ns;
 }
 
-bool pipeline_has_room(const struct pipeline *pl)
+void pipeline_deactivate(struct pipeline *pl, struct queue *q)
 {
-	return pl->pool.nr_free >= REQUEST_MAX_SEGMENTS &&
-	       grant_batch_room(&pl->batch) >= REQUEST_MAX_SEGMENTS;
+	if (list_linked(&q->link)) {
+		list_del(&q->link);
+		pl->nr_asleep++;
+	}
 }
 
-static void bring_in(struct pipeline *pl)
+bool pipeline_has_room(const struct pipeline *pl, const struct request *req)
+{
+	uint32_t indirect_pages = request_indirect_pages(req);
+
+	if (pl->pool.nr_free < pl->promised + req->nr_segments + indirect_pages)
+		return false;
+	if (!req->indirect)
+		return grant_batch_room(&pl->batch) >= req->nr_segments;
+	/* What is fetched is brought in by a batch of its own. */
+	return grant_batch_room(&pl->batch) >= indirect_pages &&
+	       pl->promised + req->nr_segments <= BATCH_OPS && !list_empty(&pl->tables.free);
+}
+
+void pipeline_fetch(struct pipeline *pl, struct io *io)
+{
+	const struct request *req = &io->record->request;
+
+	io->first_op = pl->batch.nr_copies;
+	for (uint32_t i = 0; i < request_indirect_pages(req); i++) {
+		struct grant_copy copy = {
+			.domid = io->queue->domid,
+			.gref = req->indirect_grefs[i],
+			.page = dmem_get(&pl->pool),
+			.len_bytes = request_indirect_bytes(req, i),
+		};
+
+		io->few_pages[i] = copy.page;
+		grant_batch_copy_in(&pl->batch, &copy);
+	}
+	pl->promised += req->nr_segments;
+	list_add_tail(&pl->fetching, &io->link);
+}
+
+/* The segments are there, or not. The request goes on, or is answered. */
+static void fetched(struct pipeline *pl, struct io *io)
+{
+	const struct request *req = &io->record->request;
+	uint32_t nr = request_indirect_pages(req);
+	const struct raw_segments *pages[REQUEST_MAX_INDIRECT_PAGES];
+	int16_t status = BLKIF_RSP_ERROR;
+
+	for (uint32_t i = 0; i < nr; i++)
+		pages[i] = io->few_pages[i];
+	if (grant_batch_copied(&pl->batch, io->first_op, nr))
+		status = queue_parse_segments(io->queue, io, pages);
+	for (uint32_t i = 0; i < nr; i++)
+		dmem_put(&pl->pool, io->few_pages[i]);
+	if (status == BLKIF_RSP_OKAY)
+		list_add_tail(&pl->incoming, &io->link);
+	else
+		queue_refuse(io->queue, io, status);
+}
+
+/* The batch of those in incoming was flushed. */
+static void brought_in(struct pipeline *pl)
 {
 	struct list_node *n;
 
-	grant_batch_flush(&pl->batch);
 	while ((n = list_pop(&pl->incoming))) {
 		struct io *io = list_entry(n, struct io, link);
 
@@ -56,26 +122,55 @@ static void bring_in(struct pipeline *pl)
 		/* Not for the device, but what it holds still has to be let go. */
 		list_add_tail(io->status ? &pl->outgoing : &io->queue->pending, &io->link);
 	}
+}
+
+static void bring_in(struct pipeline *pl)
+{
+	struct list_node *n;
+	struct io *io;
+
+	grant_batch_flush(&pl->batch);
+	brought_in(pl);
+	while ((n = list_pop(&pl->fetching)))
+		fetched(pl, list_entry(n, struct io, link));
+	pl->promised = 0;
 	grant_batch_reset(&pl->batch);
+
+	if (list_empty(&pl->incoming))
+		return;
+	list_for_each (io, &pl->incoming, link)
+		io->xfer->bring_in(pl, io);
+	grant_batch_flush(&pl->batch);
+	brought_in(pl);
+	grant_batch_reset(&pl->batch);
+}
+
+/* The next to be brought out, if there is room for its operations; or NULL. */
+static struct io *next_out(struct pipeline *pl)
+{
+	struct io *io = list_entry(pl->outgoing.head.next, struct io, link);
+
+	if (list_empty(&pl->outgoing) ||
+	    grant_batch_room(&pl->batch) < io->record->request.nr_segments)
+		return NULL;
+	list_del(&io->link);
+	return io;
 }
 
 static void bring_out_batch(struct pipeline *pl)
 {
 	struct list batch;
 	struct list_node *n;
+	struct io *io;
 
 	list_init(&batch);
-	while (grant_batch_room(&pl->batch) >= REQUEST_MAX_SEGMENTS &&
-	       (n = list_pop(&pl->outgoing))) {
-		struct io *io = list_entry(n, struct io, link);
-
+	while ((io = next_out(pl))) {
 		io->xfer->bring_out(pl, io);
 		list_add_tail(&batch, &io->link);
 	}
 	grant_batch_flush(&pl->batch);
 	while ((n = list_pop(&batch))) {
-		struct io *io = list_entry(n, struct io, link);
-
+		io = list_entry(n, struct io, link);
 		io->status = io->xfer->brought_out(pl, io);
 		queue_answer(io->queue, io);
 	}
@@ -121,27 +216,36 @@ static bool pipeline_arm(struct poller *p)
 	return true;
 }
 
-int pipeline_add_queue(struct pipeline *pl, struct queue *q)
+int pipeline_reserve_port(struct pipeline *pl, uint32_t port)
 {
-	if (q->port >= pl->nr_ports) {
-		uint32_t nr = q->port + 64;
-		struct queue **grown = reallocarray(pl->by_port, nr, sizeof(*grown));
+	uint32_t nr = port + 64;
+	struct queue **grown;
 
-		if (!grown)
-			return -ENOMEM;
-		memset(grown + pl->nr_ports, 0, (nr - pl->nr_ports) * sizeof(*grown));
-		pl->by_port = grown;
-		pl->nr_ports = nr;
-	}
-	pl->by_port[q->port] = q;
-	pipeline_activate(pl, q);
+	if (port < pl->nr_ports)
+		return 0;
+	grown = reallocarray(pl->by_port, nr, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	memset(grown + pl->nr_ports, 0, (nr - pl->nr_ports) * sizeof(*grown));
+	pl->by_port = grown;
+	pl->nr_ports = nr;
 	return 0;
+}
+
+void pipeline_add_queue(struct pipeline *pl, struct queue *q)
+{
+	pl->by_port[q->port] = q;
+	pl->nr_asleep++;
+	pipeline_activate(pl, q);
 }
 
 void pipeline_del_queue(struct pipeline *pl, struct queue *q)
 {
+	pipeline_deactivate(pl, q);
 	pl->by_port[q->port] = NULL;
-	list_del(&q->link);
+	pl->nr_asleep--;
+	if (pl->hungry == q)
+		pl->hungry = NULL;
 }
 
 int pipeline_create(struct pipeline *pl, const struct pipeline_args *args, struct error *e)
@@ -152,6 +256,7 @@ int pipeline_create(struct pipeline *pl, const struct pipeline_args *args, struc
 				 .dmem = args->dmem,
 				 .poller = { .poll = pipeline_poll, .arm = pipeline_arm } };
 	list_init(&pl->active);
+	list_init(&pl->fetching);
 	list_init(&pl->incoming);
 	list_init(&pl->outgoing);
 
@@ -175,16 +280,23 @@ int pipeline_create(struct pipeline *pl, const struct pipeline_args *args, struc
 		goto destroy_record;
 	}
 	record_commit(&pl->record);
+	err = table_pool_create(&pl->tables, args->state_dir, "tables-0", TABLES);
+	if (err) {
+		error_set(e, -err, "cannot make %s/tables-0: %s", args->state_dir, strerror(-err));
+		goto fini_batch;
+	}
 	pl->evtchn_fd = (struct reactor_fd){ xenevtchn_fd(pl->evtchn), evtchn_ready };
 	reactor_add_poller(pl->reactor, &pl->poller);
 	err = reactor_add_fd(pl->reactor, &pl->evtchn_fd);
 	if (err) {
 		error_set(e, -err, "cannot wait for event channels: %s", strerror(-err));
-		goto fini_batch;
+		goto destroy_tables;
 	}
 	return 0;
-fini_batch:
+destroy_tables:
 	reactor_del_poller(pl->reactor, &pl->poller);
+	table_pool_destroy(&pl->tables);
+fini_batch:
 	grant_batch_fini(&pl->batch);
 destroy_record:
 	record_destroy(&pl->record);
@@ -205,6 +317,7 @@ void pipeline_destroy(struct pipeline *pl)
 		 stats->busy_ns / 1000000);
 	reactor_del_fd(pl->reactor, &pl->evtchn_fd);
 	reactor_del_poller(pl->reactor, &pl->poller);
+	table_pool_destroy(&pl->tables);
 	grant_batch_fini(&pl->batch);
 	record_destroy(&pl->record);
 	dmem_pool_destroy(&pl->pool);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * pipeline - the datapath of one reactor: six stages over all its queues.
+ * pipeline - the datapath of one reactor: a few stages over all its queues.
  *
  *   take      copy requests off the rings, validate
- *   bring in  one grant hypercall for the whole batch
+ *   fetch     segments of indirect requests, with the next in one grant hypercall; validate
+ *   bring in  one grant hypercall for the whole batch, and one more for what was fetched
  *   submit    to the block devices
  *   reap      completions from the block devices
  *   bring out one grant hypercall for the whole batch
@@ -24,8 +25,13 @@
 #include "list.h"
 #include "reactor.h"
 #include "record.h"
+#include "table.h"
 
+struct io;
 struct queue;
+
+/* The least that pipeline_args.buffer_pages may be: one request of the largest kind. */
+#define PIPELINE_MIN_PAGES (TABLE_SEGMENTS + REQUEST_MAX_INDIRECT_PAGES)
 
 struct pipeline {
 	struct reactor *reactor;
@@ -40,8 +46,19 @@ struct pipeline {
 	struct dmem_pool pool; /* pages for data, shared by all queues */
 	struct record record; /* holds the batch's operations */
 	struct grant_batch batch;
+	struct table_pool tables; /* for indirect requests, shared by all queues */
+
+	/* Segments of those in fetching: each will want an operation, and perhaps a page. */
+	uint32_t promised;
+	/*
+	 * Found no room for what is first on its ring: nobody else takes anything until it has
+	 * had what it needs, or small requests would keep a large one from it for ever.
+	 */
+	struct queue *hungry;
 
 	struct list active; /* queues with work, the next to be served first */
+	uint32_t nr_asleep; /* queues that are not in it */
+	struct list fetching; /* ios whose segments are fetched in this turn */
 	struct list incoming; /* ios with operations in the batch of this turn's bring in */
 	struct list outgoing; /* ios that the device is done with */
 };
@@ -50,7 +67,7 @@ struct pipeline_args {
 	struct reactor *reactor; /* stays the caller's, outlives the pipeline */
 	const char *state_dir; /* where the record goes */
 	struct dmem *dmem; /* stays the caller's, outlives the pipeline */
-	uint32_t buffer_pages; /* of it, for data in flight over all queues; at least 11 */
+	uint32_t buffer_pages; /* of it, for data in flight over all queues; PIPELINE_MIN_PAGES */
 };
 
 /**
@@ -64,17 +81,26 @@ int pipeline_create(struct pipeline *pl, const struct pipeline_args *args, struc
 void pipeline_destroy(struct pipeline *pl);
 
 /**
- * pipeline_add_queue - starts serving a queue whose port is bound; may allocate
+ * pipeline_reserve_port - makes room for a queue with this local port; may allocate
  *
- * Return: 0 or -errno.
+ * Return: 0 or -ENOMEM.
  */
-int pipeline_add_queue(struct pipeline *pl, struct queue *q);
+int pipeline_reserve_port(struct pipeline *pl, uint32_t port);
+
+/* pipeline_add_queue - starts serving a queue whose port is bound and has room. */
+void pipeline_add_queue(struct pipeline *pl, struct queue *q);
 void pipeline_del_queue(struct pipeline *pl, struct queue *q);
 
-/* pipeline_has_room - true if there is what one more request of any kind may need. */
-bool pipeline_has_room(const struct pipeline *pl);
+/* pipeline_has_room - true if there is what one more request like this may need. */
+bool pipeline_has_room(const struct pipeline *pl, const struct request *req);
+
+/* pipeline_fetch - the segments of an indirect request; there is room for it. */
+void pipeline_fetch(struct pipeline *pl, struct io *io);
 
 /* pipeline_activate - the queue has work: it is visited from the next turn on. */
 void pipeline_activate(struct pipeline *pl, struct queue *q);
+
+/* pipeline_deactivate - it is visited no more until its event comes. */
+void pipeline_deactivate(struct pipeline *pl, struct queue *q);
 
 #endif

@@ -22,11 +22,17 @@ static void io_done(struct bdev_io *bio, int status)
 	struct io *io = container_of(bio, struct io, bio);
 	struct queue *q = io->queue;
 
+	q->nr_at_bdev--;
+	/* Before all others: it is the rest of what was begun. */
+	if (bio->op == BDEV_FLUSH && !status && io->record->request.nr_segments) {
+		io->flushed = true;
+		list_add_head(&q->pending, &io->link);
+		return;
+	}
+	if (q->barrier == io)
+		q->barrier = NULL;
 	io->status = status;
-	if (bio->op == BDEV_FLUSH)
-		queue_answer(q, io);
-	else
-		list_add_tail(&q->pipeline->outgoing, &io->link);
+	list_add_tail(&q->pipeline->outgoing, &io->link);
 }
 
 static void respond(struct queue *q, const struct request *req, int16_t status)
@@ -35,17 +41,94 @@ static void respond(struct queue *q, const struct request *req, int16_t status)
 	q->responses++;
 }
 
-static enum bdev_op bdev_op_of(enum request_op op)
+/* What the bdev has to do next for it. */
+static void io_aim(struct io *io)
 {
-	switch (op) {
+	const struct request *req = &io->record->request;
+	struct bdev_io *bio = &io->bio;
+
+	bio->fua = false;
+	bio->offset_bytes = req->offset_bytes;
+	bio->len_bytes = req->len_bytes;
+	bio->iov = io->iov;
+	bio->nr_iov = req->nr_segments;
+	switch (req->op) {
 	case REQUEST_READ:
-		return BDEV_READ;
+		bio->op = BDEV_READ;
+		break;
 	case REQUEST_WRITE:
-		return BDEV_WRITE;
+		bio->op = BDEV_WRITE;
+		break;
+	case REQUEST_DISCARD:
+		bio->op = BDEV_DISCARD;
+		break;
 	case REQUEST_FLUSH:
+	case REQUEST_BARRIER:
+		/* What comes with a flush is durable too when it is answered. */
+		bio->op = io->flushed ? BDEV_WRITE : BDEV_FLUSH;
+		bio->fua = io->flushed;
 		break;
 	}
-	return BDEV_FLUSH;
+	if (bio->op == BDEV_FLUSH) {
+		bio->offset_bytes = 0;
+		bio->len_bytes = 0;
+		bio->nr_iov = 0;
+	}
+}
+
+/* Where what is known of its segments lies. */
+static void io_place(struct io *io, struct table *t)
+{
+	struct io_record *r = io->record;
+
+	io->table = t;
+	io->segments = t ? t->record->segments : r->request.segments;
+	io->maps = t ? t->record->maps : r->maps;
+	io->pages = t ? t->pages : io->few_pages;
+	io->iov = t ? t->iov : io->few_iov;
+	r->table = t ? table_number(&io->queue->pipeline->tables, t) + 1 : 0;
+}
+
+static void io_free(struct queue *q, struct io *io)
+{
+	if (io->table)
+		table_put(&q->pipeline->tables, io->table);
+	/* The one used last is the one in the cache. */
+	list_add_head(&q->free, &io->link);
+	q->in_flight--;
+}
+
+static bool goes_direct(const struct queue *q, const struct io *io)
+{
+	const struct request *req = &io->record->request;
+	uint32_t block_bytes = q->bdev->info.logical_block_bytes;
+	uint64_t bits = req->offset_bytes;
+
+	if (!req->nr_segments || req->len_bytes < q->direct_from_bytes)
+		return false;
+	if (block_bytes == SECTOR_BYTES)
+		return true;
+	for (uint32_t i = 0; i < req->nr_segments; i++)
+		bits |= io->segments[i].offset_bytes | io->segments[i].len_bytes;
+	/* What is not whole blocks will be merged, for which it has to be in memory of ours. */
+	return !(bits & (block_bytes - 1));
+}
+
+/* Its segments are known. */
+static void io_choose_xfer(const struct queue *q, struct io *io)
+{
+	io->xfer = goes_direct(q, io) ? &xfer_direct : &xfer_copy;
+}
+
+int16_t queue_parse_segments(struct queue *q, struct io *io,
+			     const struct raw_segments *const *pages)
+{
+	int16_t status =
+		request_parse_segments(&io->record->request, pages, &q->limits, io->segments);
+
+	if (status == BLKIF_RSP_OKAY)
+		io_choose_xfer(q, io);
+	return status;
 }
 
 static void io_begin(struct queue *q, struct io *io)
@@ -55,47 +138,76 @@ static void io_begin(struct queue *q, struct io *io)
 
 	q->in_flight++;
 	io->status = 0;
-	io->bio.op = bdev_op_of(req->op);
-	io->bio.offset_bytes = req->offset_bytes;
-	io->bio.len_bytes = req->len_bytes;
-	if (req->op == REQUEST_FLUSH) {
-		io->bio.nr_iov = 0;
-		list_add_tail(&q->pending, &io->link);
+	io->flushed = false;
+	if (req->indirect) {
+		q->stats.indirect++;
+		io_place(io, table_get(&pl->tables));
+		pipeline_fetch(pl, io);
 		return;
 	}
-	io->xfer = req->len_bytes >= q->direct_from_bytes ? &xfer_direct : &xfer_copy;
-	io->bio.iov = io->iov;
-	io->bio.nr_iov = req->nr_segments;
+	io_place(io, NULL);
+	io_choose_xfer(q, io);
+	/* What has no data goes the same way, so that all stay in the order of the ring. */
 	io->xfer->bring_in(pl, io);
 	list_add_tail(&pl->incoming, &io->link);
 }
 
-/* One request off the ring. */
-static void take_one(struct queue *q)
+void queue_refuse(struct queue *q, struct io *io, int16_t status)
+{
+	q->stats.refused++;
+	respond(q, &io->record->request, status);
+	io_free(q, io);
+}
+
+static bool changes_the_disk(const struct request *req)
+{
+	return req->op == REQUEST_DISCARD || (req->op != REQUEST_READ && req->nr_segments);
+}
+
+/* A guest that has seen the flush fail on one queue may write on another. */
+static bool flush_failed(const struct queue *q)
+{
+	return __atomic_load_n(q->flush_failed, __ATOMIC_ACQUIRE);
+}
+
+/*
+ * One request off the ring.
+ *
+ * @fetches: of those taken before it in this turn, some have their segments fetched first, and will
+ *           be behind it: a barrier must not overtake them
+ *
+ * Return: false if it has to stay there for now.
+ */
+static bool take_one(struct queue *q, bool *fetches)
 {
 	struct io *io = list_entry(q->free.head.next, struct io, link);
 	struct request *req = &io->record->request;
 	int16_t status = request_peek(&q->ring, &q->limits, req);
 
-	if (status == BLKIF_RSP_OKAY && req->op == REQUEST_WRITE && q->flush_failed)
+	if (status == BLKIF_RSP_OKAY && changes_the_disk(req) && flush_failed(q))
 		status = BLKIF_RSP_ERROR;
 	if (status != BLKIF_RSP_OKAY) {
 		ring_consume(&q->ring);
 		q->stats.refused++;
 		respond(q, req, status);
-		return;
+		return true;
 	}
+	if (!pipeline_has_room(q->pipeline, req) || (req->op == REQUEST_BARRIER && *fetches))
+		return false;
+	*fetches |= req->indirect;
 	list_del(&io->link);
 	ring_consume(&q->ring);
 	io_begin(q, io);
+	return true;
 }
 
-uint32_t queue_take(struct queue *q)
+/* Return: requests taken. */
+static uint32_t take_pending(struct queue *q)
 {
+	bool fetches = false;
 	uint32_t taken = 0;
 	int pending;
 
-	q->starved = false;
 	if (q->stopping || q->broken)
 		return 0;
 	pending = ring_pending(&q->ring);
@@ -109,15 +221,50 @@ uint32_t queue_take(struct queue *q)
 	 * many slots and an io is free again before its slot is.
 	 */
 	for (; taken < (uint32_t)pending; taken++) {
-		if (!pipeline_has_room(q->pipeline)) {
+		if (!take_one(q, &fetches)) {
 			q->starved = true;
 			break;
 		}
-		take_one(q);
 	}
+	return taken;
+}
+
+uint32_t queue_take(struct queue *q)
+{
+	struct pipeline *pl = q->pipeline;
+	uint32_t taken;
+
+	if (pl->hungry && pl->hungry != q) {
+		q->starved = true;
+		return 0;
+	}
+	q->starved = false;
+	taken = take_pending(q);
+	pl->hungry = q->starved && !taken ? q : NULL;
 	/* Nothing of what was taken has been acted on: that begins with the next stage. */
 	q->in_record->req_cons = q->ring.req_cons;
 	return taken;
+}
+
+/* A barrier runs when all before it have ended, and all behind it when it has. */
+static bool has_to_wait(const struct queue *q, const struct io *io)
+{
+	if (q->barrier)
+		return io != q->barrier;
+	return io->record->request.op == REQUEST_BARRIER && q->nr_at_bdev;
+}
+
+static bool submit_one(struct queue *q, struct io *io)
+{
+	if (has_to_wait(q, io))
+		return false;
+	io_aim(io);
+	if (bdev_submit(q->channel, &io->bio) == -EAGAIN)
+		return false;
+	q->nr_at_bdev++;
+	if (io->record->request.op == REQUEST_BARRIER)
+		q->barrier = io;
+	return true;
 }
 
 uint32_t queue_submit_and_reap(struct queue *q)
@@ -127,7 +274,7 @@ uint32_t queue_submit_and_reap(struct queue *q)
 	while ((n = list_pop(&q->pending))) {
 		struct io *io = list_entry(n, struct io, link);
 
-		if (bdev_submit(q->channel, &io->bio) == -EAGAIN) {
+		if (!submit_one(q, io)) {
 			/* It goes first next time: a queue keeps the order it was given. */
 			list_add_head(&q->pending, &io->link);
 			break;
@@ -153,14 +300,27 @@ static void count(struct queue *q, const struct io *io)
 		break;
 	case REQUEST_FLUSH:
 		stats->flushes++;
+		stats->bytes_written += io->status ? 0 : req->len_bytes;
+		break;
+	case REQUEST_BARRIER:
+		stats->barriers++;
+		stats->bytes_written += io->status ? 0 : req->len_bytes;
+		break;
+	case REQUEST_DISCARD:
+		stats->discards++;
 		break;
 	}
 }
 
+static bool is_flush(const struct request *req)
+{
+	return req->op == REQUEST_FLUSH || req->op == REQUEST_BARRIER;
+}
+
 /*
- * Linux takes BLKIF_RSP_ERROR for an empty flush as "not supported": it reports success to whoever
- * called fsync() and never flushes again. Any other number it reports as the I/O error that it is,
- * and other frontends know OKAY from the rest.
+ * Linux takes BLKIF_RSP_ERROR for an empty flush or barrier as "not supported", and EOPNOTSUPP for
+ * any: it reports success to whoever called fsync() and never flushes again. Any other number it
+ * reports as the I/O error that it is, and other frontends know OKAY from the rest.
  */
 #define RSP_FLUSH_FAILED (-5)
 
@@ -168,7 +328,7 @@ static int16_t response_status(const struct io *io)
 {
 	if (!io->status)
 		return BLKIF_RSP_OKAY;
-	if (io->record->request.op == REQUEST_FLUSH)
+	if (is_flush(&io->record->request))
 		return RSP_FLUSH_FAILED;
 	return io->status == -EOPNOTSUPP ? BLKIF_RSP_EOPNOTSUPP : BLKIF_RSP_ERROR;
 }
@@ -179,18 +339,18 @@ void queue_answer(struct queue *q, struct io *io)
 
 	/*
 	 * What was written and acknowledged before a flush that failed may be lost, and the guest
-	 * may not flush again: no further write may seem to have succeeded.
+	 * may not flush again: no further write may seem to have succeeded. (With a bad grant,
+	 * nothing was begun.)
 	 */
-	if (req->op == REQUEST_FLUSH && io->status && !q->flush_failed) {
-		q->flush_failed = true;
-		log_error("%s: a flush failed (%s): no more writes until it is connected anew",
-			  q->disk, strerror(-io->status));
+	if (is_flush(req) && io->status && io->status != -EFAULT && !flush_failed(q)) {
+		__atomic_store_n(q->flush_failed, true, __ATOMIC_RELEASE);
+		log_error("%s: a %s failed (%s): no more writes until it is connected anew",
+			  q->disk, req->op == REQUEST_FLUSH ? "flush" : "barrier",
+			  strerror(-io->status));
 	}
 	count(q, io);
 	respond(q, req, response_status(io));
-	/* The one used last is the one in the cache. */
-	list_add_head(&q->free, &io->link);
-	q->in_flight--;
+	io_free(q, io);
 }
 
 void queue_respond(struct queue *q)
@@ -209,16 +369,21 @@ void queue_respond(struct queue *q)
 	}
 }
 
-/* The last of a queue on the reactor. */
-static void queue_end(struct queue *q)
+static void unbind(struct queue *q)
 {
 	struct pipeline *pl = q->pipeline;
 
-	pipeline_del_queue(pl, q);
 	if (q->channel_fd.fd >= 0)
 		reactor_del_fd(pl->reactor, &q->channel_fd);
 	q->bdev->ops->channel_destroy(q->channel);
 	evtchn_unbind(pl->evtchn, q->port);
+}
+
+/* The last of a queue on the reactor. */
+static void queue_end(struct queue *q)
+{
+	pipeline_del_queue(q->pipeline, q);
+	unbind(q);
 	reactor_send(q->control, &q->drained_msg);
 }
 
@@ -235,7 +400,7 @@ void queue_settle(struct queue *q)
 	if (q->starved || pl->reactor->now_ns - q->last_work_ns < pl->reactor->poll_ns)
 		return;
 	if (q->broken || queue_arm(q))
-		list_del(&q->link);
+		pipeline_deactivate(pl, q);
 }
 
 bool queue_arm(struct queue *q)
@@ -277,7 +442,7 @@ static int open_channel(struct queue *q)
 	return err;
 }
 
-static int start_fn(void *arg)
+static int bind_fn(void *arg)
 {
 	struct queue *q = arg;
 	struct pipeline *pl = q->pipeline;
@@ -287,30 +452,46 @@ static int start_fn(void *arg)
 	if (port < 0)
 		return port;
 	q->port = (uint32_t)port;
-	err = open_channel(q);
+	err = pipeline_reserve_port(pl, q->port);
+	if (!err)
+		err = open_channel(q);
 	if (err)
-		goto unbind;
-	err = pipeline_add_queue(pl, q);
-	if (err)
-		goto close_channel;
+		evtchn_unbind(pl->evtchn, q->port);
+	return err;
+}
+
+int queue_bind(struct queue *q)
+{
+	return reactor_call(q->pipeline->reactor, bind_fn, q);
+}
+
+static int unbind_fn(void *arg)
+{
+	unbind(arg);
+	return 0;
+}
+
+void queue_unbind(struct queue *q)
+{
+	reactor_call(q->pipeline->reactor, unbind_fn, q);
+}
+
+static int start_fn(void *arg)
+{
+	struct queue *q = arg;
+
+	pipeline_add_queue(q->pipeline, q);
 	/*
 	 * The ring may have been served before: what our predecessor answered, the guest may not
 	 * have heard of.
 	 */
-	evtchn_notify(pl->evtchn, q->port);
+	evtchn_notify(q->pipeline->evtchn, q->port);
 	return 0;
-close_channel:
-	if (q->channel_fd.fd >= 0)
-		reactor_del_fd(pl->reactor, &q->channel_fd);
-	q->bdev->ops->channel_destroy(q->channel);
-unbind:
-	evtchn_unbind(pl->evtchn, q->port);
-	return err;
 }
 
-int queue_start(struct queue *q)
+void queue_start(struct queue *q)
 {
-	return reactor_call(q->pipeline->reactor, start_fn, q);
+	reactor_call(q->pipeline->reactor, start_fn, q);
 }
 
 static void stop_fn(struct reactor_msg *msg)
@@ -352,6 +533,7 @@ int queue_create(const struct queue_args *args, struct queue **out)
 	q->events = args->events;
 	q->ring = args->ring;
 	q->disk = args->disk;
+	q->flush_failed = args->flush_failed;
 	q->domid = args->domid;
 	q->remote_port = args->remote_port;
 	q->limits = args->limits;

@@ -2,7 +2,7 @@
 /*
  * queue - one ring on one reactor: its io pool, its channel to the bdev, its event channel.
  *
- * The control thread makes it, starts it, asks it to stop, and frees it when it has said that it is
+ * A disk has one or several. The control thread makes it, binds and starts it, asks it to stop, and frees it when it has said that it is
  * drained; in between it belongs to the reactor. The stages of the pipeline that concern a single
  * queue are here; those that batch over all queues are in pipeline.c.
  */
@@ -22,12 +22,28 @@
 #include "xfer.h"
 
 struct queue_stats {
-	uint64_t reads, writes, flushes; /* answered, whatever the status */
+	uint64_t reads, writes, discards, barriers, flushes; /* answered, whatever the status */
 	uint64_t bytes_read, bytes_written; /* of those that succeeded */
 	uint64_t errors; /* failed at the device or at a grant */
 	uint64_t refused; /* not a valid request */
+	uint64_t indirect; /* of all these, those with segments in the guest's pages */
 	uint64_t notifies; /* events sent to the guest */
 };
+
+static inline void queue_stats_add(struct queue_stats *sum, const struct queue_stats *st)
+{
+	sum->reads += st->reads;
+	sum->discards += st->discards;
+	sum->barriers += st->barriers;
+	sum->writes += st->writes;
+	sum->flushes += st->flushes;
+	sum->bytes_read += st->bytes_read;
+	sum->bytes_written += st->bytes_written;
+	sum->errors += st->errors;
+	sum->refused += st->refused;
+	sum->indirect += st->indirect;
+	sum->notifies += st->notifies;
+}
 
 /* What the control thread hears from a queue; each at most once, on the control thread. */
 struct queue_events {
@@ -51,6 +67,7 @@ struct queue_args {
 	const char *state_dir;
 	const char *name; /* of the record in it */
 	const char *disk; /* for messages; outlives the queue */
+	bool *flush_failed; /* the disk's, shared by all its queues; outlives the queue */
 };
 
 struct queue {
@@ -73,10 +90,12 @@ struct queue {
 	struct list free; /* ios */
 	struct list pending; /* ios that wait for room at the bdev */
 	uint32_t in_flight; /* ios that are not free */
+	uint32_t nr_at_bdev; /* ios that the bdev has */
+	struct io *barrier; /* the one that runs: nothing else does; or NULL */
 	uint32_t responses; /* written, not yet pushed */
 	uint64_t last_work_ns;
 
-	bool flush_failed; /* see queue_answer() */
+	bool *flush_failed; /* see queue_answer(); other reactors may set it too */
 	bool starved; /* there are requests, but no room for them until others are done */
 	bool broken;
 	bool stopping;
@@ -92,16 +111,42 @@ struct queue {
 int queue_create(const struct queue_args *args, struct queue **out);
 void queue_destroy(struct queue *q);
 
-/* queue_start - binds the port and serves. Thread: control. Return: 0 or -errno. */
-int queue_start(struct queue *q);
+/*
+ * queue_bind - binds the port and opens the channel: all of serving that can fail
+ *
+ * So a disk binds all its queues before it starts the first, and nothing has been taken off a ring
+ * when the last of them fails.
+ *
+ * Thread: control. Return: 0 or -errno.
+ */
+int queue_bind(struct queue *q);
 
-/* queue_stop - finishes what was taken, then events.drained(). Thread: control. */
+/* queue_unbind - the reverse, of a queue that was not started. Thread: control. */
+void queue_unbind(struct queue *q);
+
+/* queue_start - serves, from now on. Thread: control. */
+void queue_start(struct queue *q);
+
+/* queue_stop - finishes what was taken, unbinds, then events.drained(). Thread: control. */
 void queue_stop(struct queue *q);
 
 /* The stages. Thread: the reactor's. */
 
 /* queue_take - takes what is on the ring, as far as there is room. Return: requests taken. */
 uint32_t queue_take(struct queue *q);
+
+/**
+ * queue_parse_segments - the second half of an indirect request; it is ready to be brought in then
+ *
+ * @pages: private copies of what the guest wrote
+ *
+ * Return: as request_parse_segments().
+ */
+int16_t queue_parse_segments(struct queue *q, struct io *io,
+			     const struct raw_segments *const *pages);
+
+/* queue_refuse - writes the response of a request that is not valid and frees @io. */
+void queue_refuse(struct queue *q, struct io *io, int16_t status);
 
 /* queue_submit - hands pending ios to the bdev, and reaps. Return: completions. */
 uint32_t queue_submit_and_reap(struct queue *q);

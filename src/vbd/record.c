@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define RECORD_MAGIC   0x6472636b6c626e78ull /* "xnblkcrd" */
-#define RECORD_VERSION 1u
+#define RECORD_VERSION 2u
 
 struct record_header {
 	uint64_t magic; /* written last */

@@ -20,6 +20,7 @@ enum record_kind {
 	RECORD_PINS = 1, /* what dmem_create() pins: so many pages */
 	RECORD_BATCH, /* the arrays of a struct grant_batch of so many operations */
 	RECORD_QUEUE, /* struct queue_record with so many ios */
+	RECORD_TABLES, /* so many struct table_record */
 };
 
 struct record {

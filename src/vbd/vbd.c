@@ -95,19 +95,52 @@ static void on_broken(void *arg)
 	vbd_feed(v, EVENT_BROKEN);
 }
 
+/* The begin of the names of its records. */
+static void record_name(const struct vbd *v, char *name, size_t size)
+{
+	snprintf(name, size, "%s-%u-%u", v->host->class, v->config.domid, v->config.devid);
+}
+
+/* Of queues that do not serve, or do no more. */
+static void vbd_destroy_queues(struct vbd *v)
+{
+	while (v->nr_queues) {
+		struct vbd_queue *vq = &v->queues[--v->nr_queues];
+
+		queue_destroy(vq->queue);
+		grant_unmap(v->host->gnttab, vq->ring, v->nr_ring_pages);
+	}
+}
+
+static void log_stats(struct vbd *v)
+{
+	struct queue_stats sum = { 0 };
+
+	for (uint32_t i = 0; i < v->nr_queues; i++)
+		queue_stats_add(&sum, &v->queues[i].queue->stats);
+	log_info("%s: disconnected after %" PRIu64 " reads, %" PRIu64 " writes, %" PRIu64
+		 " discards, %" PRIu64 " barriers, %" PRIu64 " flushes, %" PRIu64
+		 " errors, %" PRIu64 " refused; %" PRIu64 " were indirect",
+		 v->name, sum.reads, sum.writes, sum.discards, sum.barriers, sum.flushes,
+		 sum.errors, sum.refused, sum.indirect);
+	for (uint32_t i = 0; i < v->nr_queues && v->nr_queues > 1; i++) {
+		const struct queue_stats *st = &v->queues[i].queue->stats;
+
+		log_debug("%s: queue %u had %" PRIu64 " reads, %" PRIu64 " writes, %" PRIu64
+			  " flushes",
+			  v->name, i, st->reads, st->writes, st->flushes);
+	}
+}
+
 static void on_drained(void *arg)
 {
 	struct vbd *v = arg;
-	const struct queue_stats *st = &v->queue->stats;
 
+	if (--v->nr_undrained)
+		return;
 	if (may_log(v))
-		log_info("%s: disconnected after %" PRIu64 " reads, %" PRIu64 " writes, %" PRIu64
-			 " flushes, %" PRIu64 " errors, %" PRIu64 " refused",
-			 v->name, st->reads, st->writes, st->flushes, st->errors, st->refused);
-	queue_destroy(v->queue);
-	v->queue = NULL;
-	grant_unmap(v->host->gnttab, v->ring_page, 1);
-	v->ring_page = NULL;
+		log_stats(v);
+	vbd_destroy_queues(v);
 	vbd_feed(v, EVENT_DRAINED);
 }
 
@@ -130,98 +163,152 @@ static void transfer_words(uint32_t from_bytes, char *text, size_t size)
 		snprintf(text, size, "direct from %u bytes, copy below", from_bytes);
 }
 
-static void queue_name(const struct vbd *v, char *name, size_t size)
-{
-	snprintf(name, size, "%s-%u-%u-queue-0", v->host->class, v->config.domid, v->config.devid);
-}
-
-static int vbd_start_queue(struct vbd *v, const struct vbd_transport *t, struct error *e)
+static int make_queue(struct vbd *v, const struct transport *t, struct error *e)
 {
 	struct vbd_host *host = v->host;
-	char name[64];
+	const struct transport_queue *tq = &t->queues[v->nr_queues];
+	struct vbd_queue *vq = &v->queues[v->nr_queues];
+	char disk[64], name[80];
 	struct queue_args args = {
 		.pipeline = host->pipeline,
 		.control = host->control,
 		.events = { .broken = on_broken, .drained = on_drained, .arg = v },
 		.domid = v->config.domid,
-		.remote_port = t->event_channel,
+		.remote_port = tq->event_channel,
 		.limits = { .size_bytes = v->bdev->info.size_bytes,
 			    .read_only = v->config.read_only,
-			    .flush = v->bdev->info.flush },
+			    .flush = v->bdev->info.flush,
+			    .discard = vbd_discards(v),
+			    .max_indirect_segments = TABLE_SEGMENTS },
 		.bdev = v->bdev,
 		.direct_from_bytes = direct_from_bytes(v),
 		.state_dir = host->state_dir,
 		.name = name,
 		.disk = v->name,
+		.flush_failed = &v->flush_failed,
 	};
-	int err = ring_attach(&args.ring, t->abi, v->ring_page, 1);
+	int err = grant_map(host->gnttab, v->config.domid, tq->ring_refs, t->nr_ring_pages,
+			    &vq->ring);
 
 	if (err)
-		return error_set(e, -err, "the ring holds more requests than it has slots");
-	queue_name(v, name, sizeof(name));
-	/* A frontend that begins anew does so with a ring that begins at 0. */
-	if (leftover_is_torn(host->state_dir, name) && args.ring.rsp_prod)
+		return error_set(e, -err, "cannot map ring %u, %u pages from grant %u: %s",
+				 v->nr_queues, t->nr_ring_pages, tq->ring_refs[0], strerror(-err));
+	err = ring_attach(&args.ring, t->abi, vq->ring, t->nr_ring_pages);
+	if (err) {
+		error_set(e, -err, "ring %u holds more requests than it has slots", v->nr_queues);
+		goto unmap;
+	}
+	record_name(v, disk, sizeof(disk));
+	snprintf(name, sizeof(name), "%s-queue-%u", disk, v->nr_queues);
+	err = queue_create(&args, &vq->queue);
+	if (err) {
+		error_set(e, -err, "cannot make a queue in %s: %s", host->state_dir,
+			  strerror(-err));
+		goto unmap;
+	}
+	v->nr_queues++;
+	return 0;
+unmap:
+	grant_unmap(host->gnttab, vq->ring, t->nr_ring_pages);
+	return err;
+}
+
+/* A frontend that begins anew does so with rings that begin at 0. */
+static int check_torn(const struct vbd *v, struct error *e)
+{
+	const char *dir = v->host->state_dir;
+	bool anew = true;
+	char disk[64];
+
+	record_name(v, disk, sizeof(disk));
+	for (uint32_t i = 0; i < v->nr_queues; i++)
+		anew = anew && !v->queues[i].queue->ring.rsp_prod;
+	if (!anew && leftover_is_torn(dir, disk))
 		return error_set(e, EIO,
 				 "requests were in flight when the daemon was killed that served "
 				 "it; the guest has to connect it anew");
-	leftover_forget(host->state_dir, name);
-	err = queue_create(&args, &v->queue);
-	if (err)
-		return error_set(e, -err, "cannot make a queue in %s: %s", host->state_dir,
-				 strerror(-err));
-	err = queue_start(v->queue);
-	if (err) {
-		error_set(e, -err, "cannot serve event channel %u: %s", t->event_channel,
-			  strerror(-err));
-		queue_destroy(v->queue);
-		v->queue = NULL;
+	leftover_forget(dir, disk);
+	return 0;
+}
+
+/* All or none. */
+static int bind_queues(struct vbd *v, struct error *e)
+{
+	int err = 0;
+	uint32_t i;
+
+	for (i = 0; i < v->nr_queues; i++) {
+		err = queue_bind(v->queues[i].queue);
+		if (err)
+			break;
 	}
+	if (!err)
+		return 0;
+	error_set(e, -err, "cannot serve event channel %u: %s", v->queues[i].queue->remote_port,
+		  strerror(-err));
+	while (i)
+		queue_unbind(v->queues[--i].queue);
+	return err;
+}
+
+static int make_queues(struct vbd *v, const struct transport *t, struct error *e)
+{
+	int err = 0;
+
+	v->nr_ring_pages = t->nr_ring_pages;
+	v->flush_failed = false;
+	while (v->nr_queues < t->nr_queues && !err)
+		err = make_queue(v, t, e);
+	if (!err)
+		err = check_torn(v, e);
+	if (!err)
+		err = bind_queues(v, e);
+	if (err)
+		vbd_destroy_queues(v);
 	return err;
 }
 
 static enum negotiate_event vbd_connect(struct vbd *v)
 {
-	struct vbd_transport t;
+	struct transport t;
 	struct error e = { "" };
 	char transfer[64];
-	int err = vbd_transport_read(v, &t, &e);
+	int err = transport_read(v->host->store, v->config.frontend, v->host->max_queues, &t, &e);
 
-	if (err)
-		goto fail;
-	err = grant_map(v->host->gnttab, v->config.domid, &t.ring_ref, 1, &v->ring_page);
+	if (!err)
+		err = make_queues(v, &t, &e);
 	if (err) {
-		error_set(&e, -err, "cannot map the ring, grant %u: %s", t.ring_ref,
-			  strerror(-err));
-		goto fail;
+		set_error(v, LOG_LEVEL_WARNING, err, &e);
+		return EVENT_CONNECT_FAILED;
 	}
-	err = vbd_start_queue(v, &t, &e);
-	if (err)
-		goto unmap;
-	transfer_words(v->queue->direct_from_bytes, transfer, sizeof(transfer));
+	transfer_words(direct_from_bytes(v), transfer, sizeof(transfer));
 	if (may_log(v))
-		log_info("%s: connected: %s, one ring of %u slots, transfer %s", v->name,
-			 t.abi->protocol, v->queue->ring.nr_entries, transfer);
+		log_info("%s: connected: %s, %u queue%s of %u slots, transfer %s", v->name,
+			 t.abi->protocol, v->nr_queues, v->nr_queues > 1 ? "s" : "",
+			 ring_entries(t.abi, t.nr_ring_pages), transfer);
+	v->nr_undrained = v->nr_queues;
+	for (uint32_t i = 0; i < v->nr_queues; i++)
+		queue_start(v->queues[i].queue);
 	vbd_write_state(v, XenbusStateConnected);
 	return NO_EVENT;
-unmap:
-	grant_unmap(v->host->gnttab, v->ring_page, 1);
-	v->ring_page = NULL;
-fail:
-	set_error(v, LOG_LEVEL_WARNING, err, &e);
-	return EVENT_CONNECT_FAILED;
+}
+
+static void vbd_stop_queues(struct vbd *v)
+{
+	for (uint32_t i = 0; i < v->nr_queues; i++)
+		queue_stop(v->queues[i].queue);
 }
 
 static void vbd_free(struct vbd *v)
 {
 	struct vbd_host *host = v->host;
-
 	char name[64];
 
 	vbd_watch(v, false);
 	vbd_unreport(v);
 	/* If it was removed; should the daemon end, the next has to know. */
 	if (v->removed) {
-		queue_name(v, name, sizeof(name));
+		record_name(v, name, sizeof(name));
 		leftover_forget(host->state_dir, name);
 	}
 	list_del(&v->link);
@@ -247,7 +334,7 @@ static enum negotiate_event vbd_act(struct vbd *v, uint32_t actions)
 	if (actions & ACTION_CONNECT)
 		event = vbd_connect(v);
 	if (actions & ACTION_DRAIN)
-		queue_stop(v->queue);
+		vbd_stop_queues(v);
 	if (actions & ACTION_CLOSE_BDEV)
 		vbd_close_bdev(v);
 	if (actions & ACTION_WAIT)
@@ -290,7 +377,18 @@ void vbd_refresh(struct vbd *v)
 	/* Neither of these frees it. */
 	if (view.offline)
 		vbd_feed(v, EVENT_OFFLINE);
+	v->wants_retry = v->state == NEGOTIATE_REFUSED && view.frontend == EVENT_FRONTEND_CONNECTED;
+	if (v->wants_retry)
+		v->host->retry_later(v->host);
 	vbd_feed(v, view.frontend);
+}
+
+void vbd_retry(struct vbd *v)
+{
+	if (!v->wants_retry)
+		return;
+	v->wants_retry = false;
+	vbd_feed(v, EVENT_RETRY);
 }
 
 void vbd_stop(struct vbd *v)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * vbd - one virtual disk: what the toolstack asked for, its bdev, its queue, and where it stands.
+ * vbd - one virtual disk: what the toolstack asked for, its bdev, its queues, and where it stands.
  *
  * The shell around negotiate(): it derives events from what stands in xenstore and from what its
- * queue says, and carries out the actions. Everything it does about one disk it does on the control
+ * queues say, and carries out the actions. Everything it does about one disk it does on the control
  * thread; the datapath is the queue's.
  *
  * Thread: control.
@@ -26,6 +26,7 @@
 #include "reactor.h"
 #include "store.h"
 #include "transfer.h"
+#include "transport.h"
 
 /* What all disks of a daemon share; outlives them. */
 struct vbd_host {
@@ -37,8 +38,11 @@ struct vbd_host {
 	xengnttab_handle *gnttab; /* maps rings */
 	const char *state_dir;
 	const char *class; /* "vbd" */
+	uint32_t max_queues; /* of a disk: offered to guests; at most TRANSPORT_MAX_QUEUES */
 	/* The disk has been freed and its nodes may have been made anew. */
 	void (*gone)(struct vbd_host *host);
+	/* Asks for vbd_retry() a little later. */
+	void (*retry_later)(struct vbd_host *host);
 };
 
 /* What the toolstack wrote. */
@@ -51,6 +55,12 @@ struct vbd_config {
 	bool has_transfer;
 	char *dev; /* "xvda" */
 	bool read_only, cdrom, removable;
+	bool no_discard; /* whatever its device can */
+};
+
+struct vbd_queue {
+	struct queue *queue;
+	void *ring; /* its pages, mapped while there is a queue */
 };
 
 struct vbd {
@@ -65,12 +75,16 @@ struct vbd {
 	uint32_t xenbus_state; /* as last written by us; 0: not yet */
 	bool removed; /* the toolstack has taken its nodes away */
 	bool dirty; /* something changed in xenstore */
+	bool wants_retry; /* the guest is connected, and the bdev did not open */
 	struct error error; /* what is wrong with it; empty: nothing */
 	int err; /* its -errno */
 
 	struct bdev *bdev; /* or NULL */
-	struct queue *queue; /* or NULL */
-	void *ring_page; /* mapped while there is a queue */
+	struct vbd_queue queues[TRANSPORT_MAX_QUEUES];
+	uint32_t nr_queues; /* 0 while not connected */
+	uint32_t nr_undrained; /* of them */
+	uint32_t nr_ring_pages; /* of each */
+	bool flush_failed; /* see queue_answer() */
 	struct log_limit log_limit; /* for what the guest can cause */
 };
 
@@ -91,6 +105,14 @@ struct vbd *vbd_create(struct vbd_host *host, const char *path, const struct vbd
  * @v: may be freed
  */
 void vbd_refresh(struct vbd *v);
+
+/**
+ * vbd_retry - opens the bdev of a guest that was served before, if it did not open
+ *
+ * The device may have been in use because what a daemon had in flight that was killed was not
+ * finished, or may come to exist later.
+ */
+void vbd_retry(struct vbd *v);
 
 /**
  * vbd_stop - the daemon ends: finishes what is in flight and lets go

@@ -51,6 +51,7 @@ int vbd_config_read(struct store *s, const char *path, struct vbd_config *out)
 	c.dev = store_read(s, XBT_NULL, "%s/dev", path);
 	c.read_only = !node_is(s, path, "mode", "w");
 	c.cdrom = node_is(s, path, "device-type", "cdrom");
+	c.no_discard = node_is(s, path, "discard-enable", "0");
 	c.removable = node_is(s, path, "removable", "1");
 	if (!c.uri)
 		c.uri = strdup("");
@@ -67,33 +68,6 @@ void vbd_config_free(struct vbd_config *c)
 	free(c->frontend);
 	free(c->uri);
 	free(c->dev);
-}
-
-int vbd_transport_read(struct vbd *v, struct vbd_transport *out, struct error *e)
-{
-	struct store *s = v->host->store;
-	const char *frontend = v->config.frontend;
-	struct vbd_transport t = { 0 };
-	uint32_t order = 0;
-	char *protocol = store_read(s, XBT_NULL, "%s/protocol", frontend);
-
-	t.abi = abi_from_protocol(protocol);
-	if (!t.abi) {
-		error_set(e, EPROTO, "the frontend's protocol is \"%.32s\", expected %s or %s",
-			  protocol, abi_x86_64.protocol, abi_x86_32.protocol);
-		free(protocol);
-		return -EPROTO;
-	}
-	free(protocol);
-	if (!store_read_u32(s, XBT_NULL, &order, "%s/ring-page-order", frontend) && order)
-		return error_set(e, EPROTO, "the frontend's ring-page-order is %u, expected 0",
-				 order);
-	if (store_read_u32(s, XBT_NULL, &t.ring_ref, "%s/ring-ref", frontend))
-		return error_set(e, EPROTO, "the frontend has no ring-ref that is a number");
-	if (store_read_u32(s, XBT_NULL, &t.event_channel, "%s/event-channel", frontend))
-		return error_set(e, EPROTO, "the frontend has no event-channel that is a number");
-	*out = t;
-	return 0;
 }
 
 /* Removed and made again faster than we looked: a new disk begins at state 1, which we never write. */
@@ -155,6 +129,11 @@ static uint32_t physical_sector_size(const struct bdev_info *info)
 	return size && info->size_bytes % size == 0 ? size : SECTOR_BYTES;
 }
 
+bool vbd_discards(const struct vbd *v)
+{
+	return v->bdev->info.discard_bytes && !v->config.no_discard;
+}
+
 static int publish_fn(struct store *s, xs_transaction_t t, void *arg)
 {
 	struct vbd *v = arg;
@@ -164,11 +143,16 @@ static int publish_fn(struct store *s, xs_transaction_t t, void *arg)
 		uint64_t value;
 	} nodes[] = {
 		{ "feature-flush-cache", info->flush },
-		{ "feature-barrier", 0 },
-		{ "feature-discard", 0 },
+		{ "feature-barrier", info->flush },
+		{ "feature-discard", vbd_discards(v) },
+		{ "discard-granularity", info->discard_bytes },
+		{ "discard-alignment", info->discard_offset_bytes },
+		{ "discard-secure", 0 },
 		{ "feature-persistent", 0 },
-		{ "max-ring-page-order", 0 },
-		{ "multi-queue-max-queues", 1 },
+		{ "feature-max-indirect-segments", TABLE_SEGMENTS },
+		{ "max-ring-page-order", TRANSPORT_MAX_RING_ORDER },
+		{ "max-ring-pages", TRANSPORT_MAX_RING_PAGES },
+		{ "multi-queue-max-queues", v->host->max_queues },
 		{ "sectors", info->size_bytes / SECTOR_BYTES },
 		{ "sector-size", SECTOR_BYTES },
 		{ "physical-sector-size", physical_sector_size(info) },

@@ -21,16 +21,6 @@
 int vbd_config_read(struct store *s, const char *path, struct vbd_config *out);
 void vbd_config_free(struct vbd_config *c);
 
-/* How the frontend wants to talk. */
-struct vbd_transport {
-	const struct abi *abi;
-	uint32_t ring_ref;
-	uint32_t event_channel;
-};
-
-/* vbd_transport_read - Return: 0, or -errno and *@e. What is read is the guest's. */
-int vbd_transport_read(struct vbd *v, struct vbd_transport *out, struct error *e);
-
 /* The other side, as it stands now. */
 struct vbd_view {
 	bool removed; /* our nodes are gone, or are those of another disk by now */
@@ -39,6 +29,9 @@ struct vbd_view {
 };
 
 void vbd_view_read(struct vbd *v, struct vbd_view *out);
+
+/* vbd_discards - true if the guest is offered discards. */
+bool vbd_discards(const struct vbd *v);
 
 /* vbd_publish - features and properties, and no error any more; logs a failure. */
 void vbd_publish(struct vbd *v);

@@ -11,7 +11,7 @@
  */
 static struct grant_copy segment_copy(const struct io *io, uint32_t i)
 {
-	const struct segment *seg = &io->record->request.segments[i];
+	const struct segment *seg = &io->segments[i];
 
 	return (struct grant_copy){
 		.domid = io->queue->domid,
@@ -28,12 +28,12 @@ static void copy_bring_in(struct pipeline *pl, struct io *io)
 
 	io->first_op = pl->batch.nr_copies;
 	for (uint32_t i = 0; i < req->nr_segments; i++) {
-		const struct segment *seg = &req->segments[i];
+		const struct segment *seg = &io->segments[i];
 
 		io->pages[i] = dmem_get(&pl->pool);
 		io->iov[i].iov_base = (uint8_t *)io->pages[i] + seg->offset_bytes;
 		io->iov[i].iov_len = seg->len_bytes;
-		if (req->op == REQUEST_WRITE) {
+		if (req->op != REQUEST_READ) {
 			struct grant_copy copy = segment_copy(io, i);
 
 			grant_batch_copy_in(&pl->batch, &copy);
@@ -45,7 +45,7 @@ static int copy_brought_in(struct pipeline *pl, struct io *io)
 {
 	const struct request *req = &io->record->request;
 
-	if (req->op != REQUEST_WRITE ||
+	if (req->op == REQUEST_READ ||
 	    grant_batch_copied(&pl->batch, io->first_op, req->nr_segments))
 		return 0;
 	return -EFAULT;

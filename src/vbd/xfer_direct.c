@@ -19,8 +19,8 @@ static void direct_bring_in(struct pipeline *pl, struct io *io)
 
 	io->first_op = pl->batch.nr_maps;
 	for (uint32_t i = 0; i < req->nr_segments; i++)
-		grant_batch_map(&pl->batch, io->queue->domid, req->segments[i].gref,
-				req->op == REQUEST_WRITE);
+		grant_batch_map(&pl->batch, io->queue->domid, io->segments[i].gref,
+				req->op != REQUEST_READ);
 }
 
 static int direct_brought_in(struct pipeline *pl, struct io *io)
@@ -29,8 +29,8 @@ static int direct_brought_in(struct pipeline *pl, struct io *io)
 	int status = 0;
 
 	for (uint32_t i = 0; i < req->nr_segments; i++) {
-		const struct segment *seg = &req->segments[i];
-		struct io_map *map = &io->record->maps[i];
+		const struct segment *seg = &io->segments[i];
+		struct io_map *map = &io->maps[i];
 		uint8_t *window = NULL;
 
 		map->mapped =
@@ -53,7 +53,7 @@ static void direct_bring_out(struct pipeline *pl, struct io *io)
 
 	io->first_op = pl->batch.nr_unmaps;
 	for (uint32_t i = 0; i < req->nr_segments; i++) {
-		const struct io_map *map = &io->record->maps[i];
+		const struct io_map *map = &io->maps[i];
 
 		if (map->mapped)
 			grant_batch_unmap(&pl->batch, map->handle, map->bus);
@@ -67,7 +67,7 @@ static int direct_brought_out(struct pipeline *pl, struct io *io)
 	int status = io->status;
 
 	for (uint32_t i = 0; i < req->nr_segments; i++) {
-		struct io_map *map = &io->record->maps[i];
+		struct io_map *map = &io->maps[i];
 
 		if (!map->mapped)
 			continue;

@@ -2,10 +2,11 @@
 # shellcheck shell=bash disable=SC2154
 #
 # The same fio jobs on the kernel's backend and on ours, in one run, turn about. Emulation distorts
-# times: what counts are the ratios within the run, and dom0's CPU time for each I/O.
+# times: what counts are the ratios within the run, and dom0's CPU time for each I/O. What our daemon
+# does for a request is counted apart, in jobs that are not timed.
 TITLE="fio on xen-blkback and on xenblkd, turn about"
 GUEST_FIO=1
-TIMEOUT=2400
+TIMEOUT=3600
 ROUNDS=3
 SECONDS_EACH=5
 
@@ -14,11 +15,12 @@ host_setup() {
 	# Blocks that were never written are read from nowhere: it must be written once.
 	head -c 512M /dev/urandom >"$(image disk0)"
 	: >"$run/results"
+	: >"$run/counts"
 }
 
 # ----- in the guest
 
-# job NAME FIO-OPTIONS... - prints: I/Os, IOPS, MB/s, mean latency and p99 in microseconds
+# job SECONDS FIO-OPTIONS... - prints: I/Os, IOPS, MB/s, mean latency and p99 in microseconds
 job() {
 	wait_for 30 has_disk xvda
 	fio --name=job --filename=/dev/xvda --direct=1 --ioengine=libaio --size=512m --time_based \
@@ -32,42 +34,95 @@ job() {
 
 # ----- in dom0
 
+each_job() {
+	"$@" randread-qd1 --rw=randread --bs=4k --iodepth=1
+	"$@" randwrite-qd1 --rw=randwrite --bs=4k --iodepth=1
+	"$@" randread-qd32 --rw=randread --bs=4k --iodepth=32
+	"$@" randwrite-qd32 --rw=randwrite --bs=4k --iodepth=32
+	"$@" randread-qd32-batch16 --rw=randread --bs=4k --iodepth=32 --iodepth_batch_submit=16 --iodepth_batch_complete_min=16
+	"$@" randwrite-qd32-batch16 --rw=randwrite --bs=4k --iodepth=32 --iodepth_batch_submit=16 --iodepth_batch_complete_min=16
+	"$@" read-128k-qd8 --rw=read --bs=128k --iodepth=8
+	"$@" write-128k-qd8 --rw=write --bs=128k --iodepth=8
+}
+
 busy_jiffies() {
 	awk '/^cpu / { print $2 + $3 + $4 + $7 + $8 }' /proc/stat
 }
 
-# measure BACKEND JOB FIO-OPTIONS...
-measure() {
-	local backend=$1 name=$2 before after result
+# timed BACKEND JOB FIO-OPTIONS...
+timed() {
+	local backend=$1 name=$2 before after result busy=-
 	shift 2
+	if [ "$backend" = "${backend#blkback}" ]; then
+		fresh_daemon
+	fi
 	before=$(busy_jiffies)
-	result=$(guest_run g1 job $SECONDS_EACH "$@")
+	result=$(guest_run g1 job "$SECONDS_EACH" "$@")
 	after=$(busy_jiffies)
 	# shellcheck disable=SC2086
 	set -- $result
-	[ $# -eq 5 ] || { say "$backend $name: no result: $result"; return 1; }
-	host result "$backend" "$name" "$2" "$3" "$4" "$5" "$(((after - before) * 10000 / ($1 > 0 ? $1 : 1)))"
+	[ $# -eq 5 ] || { tap not "$backend $name: no result: $result"; return 1; }
+	if [ "$backend" = "${backend#blkback}" ]; then
+		stop_xenblkd
+		busy=$(sed -n 's/.*datapath:.* \([0-9]*\) ms busy/\1/p' $daemon_log)
+		busy=$((busy * 1000 / ($(requests) + 1)))
+	fi
+	tap ok "$backend $name"
+	host result "$backend" "$name" "$2" "$3" "$4" "$5" "$(((after - before) * 10000 / ($1 > 0 ? $1 : 1)))" "$busy"
 }
 
-jobs_on() {
-	check "$1: randread-qd1" measure "$1" randread-qd1 --rw=randread --bs=4k --iodepth=1
-	check "$1: randread-qd32" measure "$1" randread-qd32 --rw=randread --bs=4k --iodepth=32
-	check "$1: randread-qd32-batch16" measure "$1" randread-qd32-batch16 --rw=randread --bs=4k --iodepth=32 \
-		--iodepth_batch_submit=16 --iodepth_batch_complete_min=16
-	check "$1: randwrite-qd32" measure "$1" randwrite-qd32 --rw=randwrite --bs=4k --iodepth=32
-	check "$1: read-128k-qd8" measure "$1" read-128k-qd8 --rw=read --bs=128k --iodepth=8
+# A daemon for this job alone: its counters are the job's.
+fresh_daemon() {
+	: >$daemon_log
+	start_xenblkd
+	wait_for 30 daemon_says "$(guest_domid g1)/xvda: connected"
 }
 
-# with_xenblkd BACKEND TARGET - our daemon, by one of its ways
+requests() {
+	sed -n 's/.* disconnected after \([0-9]*\) reads, \([0-9]*\) writes, \([0-9]*\) flushes.*/\1 \2 \3/p' $daemon_log |
+		awk '{ n += $1 + $2 + $3 } END { print n + 0 }'
+}
+
+reactor_tid() {
+	local task
+	for task in "/proc/$daemon_pid/task"/*; do
+		[ "$(cat "$task/comm")" != reactor-0 ] || basename "$task"
+	done
+}
+
+syscalls=/sys/kernel/tracing/events/raw_syscalls/sys_enter
+
+# counted BACKEND JOB FIO-OPTIONS... - what a request costs, counted by the kernel and by the daemon
+counted() {
+	local backend=$1 name=$2 trigger
+	shift 2
+	fresh_daemon
+	trigger="hist:keys=id.syscall if common_pid==$(reactor_tid)"
+	echo "$trigger" >$syscalls/trigger
+	guest_run g1 job 2 "$@" >/dev/null
+	sed -n 's/.*{ id: \([a-z0-9_]*\) .*hitcount: *\([0-9]*\)/\1 \2/p' $syscalls/hist >/tmp/syscalls
+	echo "!$trigger" >$syscalls/trigger
+	stop_xenblkd
+	host count "$backend" "$name" "$(requests)" \
+		"$(sed -n 's/.*datapath: \([0-9]*\) grant calls with \([0-9]*\) operations.*/\1 \2/p' $daemon_log)" \
+		"$(sed -n 's/.*nvme:.*: queue [1-9].* commands, \([0-9]*\) and \([0-9]*\) doorbells/\1 \2/p' $daemon_log | tail -1 | grep . || echo 0 0)" \
+		"$(awk '{ all += $2 } $1 == "sys_ioctl" { ioctls = $2 } END { print all + 0, ioctls + 0 }' /tmp/syscalls)"
+	say "$backend $name: $(tr '\n' ' ' </tmp/syscalls)"
+}
+
+# with_xenblkd ROUND BACKEND TARGET - our daemon, by one of its ways
 with_xenblkd() {
+	: >$daemon_log
 	check "xenblkd starts" start_xenblkd
-	MEMORY=512 guest_create g1 pv "$(disk xvda "$2")"
-	check "$1 serves a guest" guest_wait g1
-	jobs_on "$1"
+	MEMORY=512 guest_create g1 pv "$(disk xvda "$3")"
+	check "$2 serves a guest" guest_wait g1
+	stop_xenblkd
+	each_job timed "$2"
+	[ "$1" -gt 1 ] || each_job counted "$2"
+	fresh_daemon
 	guest_destroy g1
 	stop_xenblkd
 	wait_for 10 nvme_of disk0
-	say "$1: $(grep 'datapath:' $daemon_log | tail -1)"
 }
 
 # What xl's own script does with a block device, as far as it concerns us.
@@ -82,11 +137,14 @@ write_block_script() {
 	chmod +x /etc/xen/scripts/block-lab
 }
 
+# with_blkback BACKEND OPTIONS... - of the module
 with_blkback() {
-	modprobe xen-blkback
+	local backend=$1
+	shift
+	modprobe xen-blkback "$@"
 	MEMORY=512 guest_create g1 pv "format=raw,vdev=xvda,access=rw,backendtype=phy,script=block-lab,target=$(nvme_of disk0)"
-	check "xen-blkback serves a guest" guest_wait g1
-	jobs_on xen-blkback
+	check "$backend serves a guest" guest_wait g1
+	each_job timed "$backend"
 	guest_destroy g1
 	rmmod xen_blkback
 }
@@ -94,42 +152,32 @@ with_blkback() {
 dom0() {
 	local round bdf
 	bdf=$(nvme_bdf disk0)
+	mount -t tracefs tracefs /sys/kernel/tracing
 	write_block_script
 	for round in $(seq "$ROUNDS"); do
-		with_blkback
-		with_xenblkd xenblkd-file "file:$(nvme_of disk0)"
-		with_xenblkd nvme-copy "nvme:$bdf/1?transfer=copy"
-		with_xenblkd nvme-direct "nvme:$bdf/1?transfer=direct"
+		with_blkback blkback
+		with_blkback blkback-no-pers feature_persistent=0
+		with_xenblkd "$round" file "file:$(nvme_of disk0)"
+		with_xenblkd "$round" nvme-copy "nvme:$bdf/1?transfer=copy"
+		with_xenblkd "$round" nvme-direct "nvme:$bdf/1?transfer=direct"
 	done
 }
 
 # ----- on the host
 
-# result BACKEND JOB IOPS MB/s MEAN P99 CPU-US
+# result BACKEND JOB IOPS MB/s MEAN P99 CPU-US BUSY-US
 result() {
 	echo "$*" >>"$run/results"
 }
 
+# count BACKEND JOB REQUESTS GRANT-CALLS GRANT-OPS SQ-DOORBELLS CQ-DOORBELLS SYSCALLS IOCTLS
+count() {
+	echo "$*" >>"$run/counts"
+}
+
 host_after() {
-	awk '
-		function median(list, n,   i, j, t, a) {
-			n = split(list, a, " ")
-			for (i = 1; i <= n; i++) for (j = i + 1; j <= n; j++) if (a[j] + 0 < a[i] + 0) { t = a[i]; a[i] = a[j]; a[j] = t }
-			return a[int((n + 1) / 2)]
-		}
-		{
-			key = $2 " " $1
-			if (!(key in seen)) { seen[key] = 1; order[++n] = key }
-			for (i = 3; i <= 7; i++) v[key, i] = v[key, i] " " $i
-		}
-		END {
-			printf "%-24s %-14s %8s %8s %10s %8s %14s\n", "job", "backend", "IOPS", "MB/s", "mean us", "p99 us", "dom0 CPU us/IO" > table
-			for (k = 1; k <= n; k++) {
-				split(order[k], w, " ")
-				printf "%-24s %-14s %8d %8.1f %10d %8d %14d\n", w[1], w[2], median(v[order[k], 3]), median(v[order[k], 4]), median(v[order[k], 5]), median(v[order[k], 6]), median(v[order[k], 7]) > table
-				printf "%s{\"job\":\"%s\",\"backend\":\"%s\",\"iops\":%d,\"mb_s\":%.1f,\"mean_us\":%d,\"p99_us\":%d,\"dom0_cpu_us\":%d}", (k > 1 ? ",\n " : "["), w[1], w[2], median(v[order[k], 3]), median(v[order[k], 4]), median(v[order[k], 5]), median(v[order[k], 6]), median(v[order[k], 7]) > json
-			}
-			print "]" > json
-		}' table="$run/table" json="$top/build/bench.json" "$run/results"
+	mkdir -p "$top/build/bench"
+	awk -f "$lab_dir/lib/bench.awk" table="$run/table" json="$top/build/bench/xen.json" \
+		"$run/results" "$run/counts"
 	check "there are results" test -s "$run/table"
 }

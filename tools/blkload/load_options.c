@@ -170,14 +170,14 @@ static int set_layout(struct load_options *o, const struct option *opt, char *va
 
 static int set_abi(struct load_options *o, const struct option *opt, char *value, struct error *e)
 {
-	if (!strcmp(value, "native"))
-		o->wishes.abi = FRONT_ABI_NATIVE;
+	if (!strcmp(value, "unnamed"))
+		o->wishes.abi = FRONT_ABI_UNNAMED;
 	else if (!strcmp(value, "x86_64"))
 		o->wishes.abi = FRONT_ABI_X86_64;
 	else if (!strcmp(value, "x86_32"))
 		o->wishes.abi = FRONT_ABI_X86_32;
 	else
-		return error_set(e, EINVAL, "--abi is \"%s\", expected native, x86_64 or x86_32",
+		return error_set(e, EINVAL, "--abi is \"%s\", expected x86_64, x86_32 or unnamed",
 				 value);
 	return 0;
 }
@@ -221,7 +221,7 @@ static const struct option table[] = {
 	{ "indirect", NULL, "make every read and write an indirect request", set_flag,
 	  FIELD(always_indirect) },
 	{ "persistent", NULL, "announce persistent grants", set_flag, FIELD(wishes.persistent) },
-	{ "abi", "ABI", "native, x86_64 or x86_32 (native)", set_abi },
+	{ "abi", "ABI", "x86_64, x86_32, or unnamed: x86_64 without saying so (x86_64)", set_abi },
 	{ "exact", NULL, "take what is wished for even if the backend offers less", set_flag,
 	  FIELD(wishes.exact) },
 	{ "firmware", NULL, "connect as firmware does, without state 3", set_flag,
@@ -255,6 +255,8 @@ static const struct option table[] = {
 	{ "shadow", "FILE", "keep what was written in a file, for the next blkload", set_text,
 	  FIELD(shadow) },
 
+	{ "conform", NULL, "no load: check how the backend answers what is right and what is not",
+	  set_flag, FIELD(conform) },
 	{ "reconnect", "N", "close and connect again N times, with the same load each time",
 	  set_u64, FIELD(reconnect), 0, MANY },
 	{ "abandon", NULL, "do not close, but connect again with requests in flight", set_flag,

@@ -65,6 +65,7 @@ struct load_options {
 	uint32_t poll_us;
 	uint64_t timeout_s;
 
+	bool conform; /* checks of the protocol instead of a load */
 	bool json, quiet, help, version;
 };
 

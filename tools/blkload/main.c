@@ -14,6 +14,7 @@
 #include <xen/io/blkif.h>
 
 #include "clock.h"
+#include "conform.h"
 #include "front.h"
 #include "load.h"
 #include "load_options.h"
@@ -33,6 +34,7 @@ struct session {
 	struct front front;
 	struct shadow shadow;
 	bool has_shadow;
+	int conform_failures;
 	struct load *loads; /* one for each queue */
 	uint32_t nr_loads;
 	struct report report;
@@ -284,6 +286,12 @@ static int run_connections(struct session *s, struct error *e)
 
 	if (err)
 		return error_set(e, -err, "cannot open /dev/xen/gntalloc: %s", strerror(-err));
+	if (s->options.conform) {
+		err = conform_run(&s->front, &s->options.wishes, stdout, e);
+		s->conform_failures = err > 0 ? err : 0;
+		err = err < 0 ? err : 0;
+		nr = 0;
+	}
 	for (uint64_t i = 0; i < nr && !err && !stop; i++)
 		err = run_connection(s, i == 0, i + 1 == nr, e);
 	destroy_loads(s);
@@ -351,7 +359,7 @@ static int run(struct session *s)
 		report_json(&s->report, stdout);
 	else if (s->report.connections)
 		report_print(&s->report, stdout);
-	if (load_wrong(&s->report.result))
+	if (load_wrong(&s->report.result) || s->conform_failures)
 		return EXIT_WRONG;
 	return err ? EXIT_NO_DISK : EXIT_GOOD;
 }

@@ -217,28 +217,40 @@ static int unpublish(struct front *f, xs_transaction_t t)
 	return err;
 }
 
-static int publish_fn(struct store *s, xs_transaction_t t, void *arg)
+static int publish_queues(struct front *f, xs_transaction_t t)
 {
-	const struct publication *p = arg;
-	struct front *f = p->f;
-	const char *dir = f->device.frontend, *protocol = front_abi_protocol(p->wishes->abi);
+	const char *dir = f->device.frontend;
 	char path[STORE_PATH_MAX + 32];
-	int err = unpublish(f, t);
+	int err;
 
-	if (!err && protocol)
-		err = store_write(s, t, dir, "protocol", protocol);
-	if (!err && p->wishes->persistent)
-		err = put(s, t, dir, "feature-persistent", 1);
-	if (!err && f->ring_order)
-		err = put(s, t, dir, "ring-page-order", f->ring_order);
 	if (f->nr_queues == 1)
-		return err ? err : publish_queue(f, t, dir, &f->queues[0]);
-	if (!err)
-		err = put(s, t, dir, "multi-queue-num-queues", f->nr_queues);
+		return publish_queue(f, t, dir, &f->queues[0]);
+	err = put(f->store, t, dir, "multi-queue-num-queues", f->nr_queues);
 	for (uint32_t i = 0; i < f->nr_queues && !err; i++) {
 		snprintf(path, sizeof(path), "%s/queue-%u", dir, i);
 		err = publish_queue(f, t, path, &f->queues[i]);
 	}
+	return err;
+}
+
+static int publish_fn(struct store *s, xs_transaction_t t, void *arg)
+{
+	const struct publication *p = arg;
+	const struct front_wishes *w = p->wishes;
+	struct front *f = p->f;
+	const char *dir = f->device.frontend, *protocol = front_abi_protocol(w->abi);
+	int err = unpublish(f, t);
+
+	if (!err && protocol)
+		err = store_write(s, t, dir, "protocol", protocol);
+	if (!err && w->persistent)
+		err = put(s, t, dir, "feature-persistent", 1);
+	if (!err && f->ring_order)
+		err = put(s, t, dir, "ring-page-order", f->ring_order);
+	if (!err)
+		err = publish_queues(f, t);
+	for (uint32_t i = 0; i < w->nr_spoilt && !err; i++)
+		err = store_write(s, t, dir, w->spoilt[i].name, w->spoilt[i].value);
 	return err;
 }
 

@@ -59,6 +59,8 @@ struct front_wishes {
 	bool exact; /* not bounded: to offend a backend, or to insist */
 	bool skip_initialised; /* straight to state 4, as firmware does */
 	uint32_t timeout_ms; /* for each step of the backend's */
+	const struct front_node *spoilt; /* what these nodes are to say instead of the truth */
+	uint32_t nr_spoilt;
 };
 
 struct front {

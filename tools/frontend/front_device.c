@@ -198,14 +198,15 @@ int front_device_wait(struct store *s, const char *dir, uint32_t wanted, uint32_
 static int ask_back_fn(struct store *s, xs_transaction_t t, void *arg)
 {
 	const struct front_device *d = arg;
-	char *there = store_read(s, t, "%s/frontend-id", d->backend);
-	int err;
+	uint32_t state = 0;
+	int err = store_read_u32(s, t, &state, "%s/state", d->backend);
 
-	if (!there)
-		return -errno;
-	free(there);
-	err = store_write(s, t, d->backend, "online", "0");
-	return err ? err : store_write(s, t, d->backend, "state", "5");
+	if (!err)
+		err = store_write(s, t, d->backend, "online", "0");
+	/* One that has closed needs no more telling, and Linux' would not write 6 again. */
+	if (!err && state != XenbusStateClosed)
+		err = store_write(s, t, d->backend, "state", "5");
+	return err;
 }
 
 /* Removes @path, and what is empty above it down to @depth names; no name there is well. */

@@ -60,7 +60,7 @@ int front_device_find(struct store *s, const char *path, struct front_device *ou
 /**
  * front_device_remove - takes the disk back from its backend and removes the nodes
  *
- * Asks first (online 0, state 5) and gives it @timeout_ms to come to state 6, which it does when the
+ * As libxl: asks first (online 0, state 5 unless it has closed) and gives it @timeout_ms to come to state 6, which it does when the
  * frontend has closed; then removes what there is in any case.
  *
  * Return: 0; -ETIMEDOUT if the backend did not let go in time (the nodes are gone all the same);

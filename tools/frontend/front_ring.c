@@ -151,14 +151,14 @@ static const struct {
 	void (*encode_indirect)(const struct front_request *req, void *entry);
 	void (*decode)(const void *entry, struct front_response *out);
 } abis[] = {
-	[FRONT_ABI_NATIVE] = { NULL, sizeof(struct x86_64_request), x86_64_encode,
-			       x86_64_encode_discard, x86_64_encode_indirect, x86_64_decode },
 	[FRONT_ABI_X86_64] = { XEN_IO_PROTO_ABI_X86_64, sizeof(struct x86_64_request),
 			       x86_64_encode, x86_64_encode_discard, x86_64_encode_indirect,
 			       x86_64_decode },
 	[FRONT_ABI_X86_32] = { XEN_IO_PROTO_ABI_X86_32, sizeof(struct x86_32_request),
 			       x86_32_encode, x86_32_encode_discard, x86_32_encode_indirect,
 			       x86_32_decode },
+	[FRONT_ABI_UNNAMED] = { NULL, sizeof(struct x86_64_request), x86_64_encode,
+				x86_64_encode_discard, x86_64_encode_indirect, x86_64_decode },
 };
 
 /* Volatile, so that each index is read or written exactly where it stands here. */

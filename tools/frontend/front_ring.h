@@ -30,9 +30,13 @@
 #define FRONT_ENTRY_MAX_BYTES 112u
 
 enum front_abi {
-	FRONT_ABI_NATIVE, /* no "protocol" node: that of the machine, x86_64 */
 	FRONT_ABI_X86_64,
 	FRONT_ABI_X86_32,
+	/*
+	 * That of the machine, x86_64, by not naming it: there is no "protocol" node. By the
+	 * specification it is the same, but Linux' xen-blkback takes it for x86_32.
+	 */
+	FRONT_ABI_UNNAMED,
 };
 
 /* front_abi_protocol - the value of the node "protocol"; NULL: no such node. */

@@ -133,7 +133,7 @@ int ctrl_create_queues(struct ctrl *c, uint16_t qid, const void *sq, const void 
 	struct nvme_sqe create_cq = {
 		.opcode = NVME_ADMIN_CREATE_CQ,
 		.prp1 = dmem_bus(c->dmem, cq),
-		.cdw10 = qid | (c->depth - 1) << 16,
+		.cdw10 = qid | (c->cq_depth - 1) << 16,
 		.cdw11 = NVME_QUEUE_CONTIGUOUS,
 	};
 	struct nvme_sqe create_sq = {

@@ -126,6 +126,7 @@ static int read_capabilities(struct ctrl *c, struct error *e)
 	if (low == NVME_ABSENT && high == NVME_ABSENT)
 		return error_set(e, ENODEV, "nvme:%s does not answer", c->pci.bdf);
 	c->depth = NVME_CAP_MQES(low) + 1;
+	c->cq_depth = c->depth > CTRL_CQ_DEPTH ? CTRL_CQ_DEPTH : c->depth;
 	if (c->depth > CTRL_QUEUE_DEPTH)
 		c->depth = CTRL_QUEUE_DEPTH;
 	c->ready_ms = (NVME_CAP_TO(low) + 1) * 500;
@@ -137,6 +138,24 @@ static int read_capabilities(struct ctrl *c, struct error *e)
 				 "nvme:%s is of a kind that xenblkd does not drive: CAP "
 				 "0x%08x%08x; expected the NVM command set and pages of 4 KiB",
 				 c->pci.bdf, high, low);
+	return 0;
+}
+
+/* A controller that does not know this page of itself says so, and is none the worse for it. */
+static int learn_limits(struct ctrl *c, struct error *e)
+{
+	struct identify_limits limits;
+	int err = ctrl_identify(c, NVME_IDENTIFY_LIMITS, 0);
+
+	if (err == -ETIMEDOUT || err == -ENODEV)
+		return error_set(e, -err, "nvme:%s does not tell its limits: %s", c->pci.bdf,
+				 strerror(-err));
+	if (err)
+		memset(c->pages[CTRL_DATA], 0, NVME_IDENTIFY_BYTES);
+	identify_limits_parse(c->pages[CTRL_DATA], c->page_min_bytes, &limits);
+	c->max_deallocate_blocks = limits.deallocate_blocks;
+	/* Without a word about it, as much as it moves: there are some that take no more. */
+	c->max_zero_bytes = limits.zero_bytes ? limits.zero_bytes : c->max_bytes;
 	return 0;
 }
 
@@ -157,7 +176,7 @@ static int learn(struct ctrl *c, struct error *e)
 		 c->pci.bdf, c->id.model, c->id.serial, c->id.firmware, c->nr_qids, c->depth,
 		 c->max_bytes / 1024,
 		 c->id.volatile_cache ? "volatile write cache" : "no volatile write cache");
-	return 0;
+	return learn_limits(c, e);
 }
 
 static int ctrl_start(struct ctrl *c, struct error *e)

@@ -32,6 +32,9 @@
 /* Entries of an I/O queue: as many as a page holds, so that it is contiguous. */
 #define CTRL_QUEUE_DEPTH 64u
 
+/* Of a completion queue: a page as well. */
+#define CTRL_CQ_DEPTH 256u
+
 /* How long an I/O command may take. */
 #define CTRL_TIMEOUT_MS 30000u
 
@@ -53,12 +56,14 @@ struct ctrl {
 	struct keeper *keeper;
 	struct log_limit log_limit; /* for what the controller reports */
 
-	uint32_t depth; /* entries of an I/O queue */
+	uint32_t depth; /* entries of an I/O submission queue */
+	uint32_t cq_depth; /* and of its completion queue */
 	uint32_t doorbell_bytes; /* from one doorbell to the next */
 	uint32_t ready_ms; /* how long it may take to start or stop */
 	uint32_t page_min_bytes;
 	struct identify_ctrl id;
 	uint32_t max_bytes; /* of one command */
+	uint32_t max_deallocate_blocks, max_zero_bytes; /* likewise */
 	uint32_t timeout_ms; /* of an I/O command */
 
 	pthread_mutex_t lock; /* all below */
@@ -134,7 +139,7 @@ int ctrl_identify(struct ctrl *c, enum nvme_identify what, uint32_t nsid);
 /* ctrl_set_queues - asks for @want I/O queues of each kind: there are then c->nr_qids. */
 int ctrl_set_queues(struct ctrl *c, uint32_t want);
 
-/* ctrl_create_queues - a pair by one id, of c->depth entries each, empty. */
+/* ctrl_create_queues - a pair by one id, empty. */
 int ctrl_create_queues(struct ctrl *c, uint16_t qid, const void *sq, const void *cq);
 int ctrl_delete_queues(struct ctrl *c, uint16_t qid);
 

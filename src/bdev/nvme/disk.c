@@ -36,6 +36,27 @@ static int find_partition(struct disk *d, const struct nvme_uri *uri, struct err
 	return 0;
 }
 
+void disk_choose_discard(struct disk *d, const struct identify_ns *ns)
+{
+	const struct identify_ctrl *id = &d->ctrl->id;
+	struct bdev_info *info = &d->bdev.info;
+	uint64_t past;
+
+	if (info->read_only)
+		return;
+	/* A drive's usual way; one without it may have the other. */
+	if (id->dataset_management)
+		d->discard = DISCARD_DEALLOCATE;
+	else if (id->write_zeroes && ns->zeroes_deallocate)
+		d->discard = DISCARD_ZERO;
+	else
+		return;
+	past = d->first_byte % ns->deallocate_bytes;
+	info->discard_bytes = ns->deallocate_bytes;
+	info->discard_offset_bytes = past ? ns->deallocate_bytes - (uint32_t)past : 0;
+	info->discard_zeroes = d->discard == DISCARD_ZERO;
+}
+
 static int describe(struct disk *d, const struct nvme_uri *uri, bool read_only, struct error *e)
 {
 	struct identify_ns ns;
@@ -43,11 +64,6 @@ static int describe(struct disk *d, const struct nvme_uri *uri, bool read_only, 
 
 	if (err)
 		return err;
-	if (ns.block_bytes != 512)
-		return error_set(e, EOPNOTSUPP,
-				 "nvme:%s/%u has blocks of %u bytes; expected 512: others are not "
-				 "served yet",
-				 uri->bdf, uri->nsid, ns.block_bytes);
 	d->nsid = uri->nsid;
 	d->block_shift = (uint32_t)__builtin_ctz(ns.block_bytes);
 	d->bdev.info = (struct bdev_info){
@@ -58,7 +74,11 @@ static int describe(struct disk *d, const struct nvme_uri *uri, bool read_only, 
 		.dma = true,
 		.flush = d->ctrl->id.volatile_cache,
 	};
-	return uri->partition[0] ? find_partition(d, uri, e) : 0;
+	if (uri->partition[0])
+		err = find_partition(d, uri, e);
+	if (!err)
+		disk_choose_discard(d, &ns);
+	return err;
 }
 
 static bool overlap(const struct disk *a, const struct disk *b)

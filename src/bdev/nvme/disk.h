@@ -12,6 +12,13 @@
 #include "ctrl.h"
 #include "list.h"
 
+/* How a discard is done. */
+enum disk_discard {
+	DISCARD_NONE,
+	DISCARD_DEALLOCATE, /* dataset management: the drive does as it likes */
+	DISCARD_ZERO, /* write zeroes, by deallocating */
+};
+
 struct disk {
 	struct bdev bdev;
 	struct list_node link; /* the controller's */
@@ -19,6 +26,7 @@ struct disk {
 	uint32_t nsid;
 	uint32_t block_shift;
 	uint64_t first_byte; /* of the namespace; a multiple of the block */
+	enum disk_discard discard;
 };
 
 /* The part of nvme_ops that moves data; each as in struct bdev_ops. */
@@ -26,6 +34,9 @@ int disk_channel_create(struct bdev *bdev, uint32_t depth, struct bdev_channel *
 void disk_channel_destroy(struct bdev_channel *bch);
 int disk_submit(struct bdev_channel *bch, struct bdev_io *io);
 uint32_t disk_poll(struct bdev_channel *bch);
+
+/* disk_choose_discard - by what the controller can; where the disk begins is known. Pure. */
+void disk_choose_discard(struct disk *d, const struct identify_ns *ns);
 
 /**
  * disk_read - reads from a disk whose channels nobody has made, and waits for it

@@ -49,7 +49,7 @@ void disk_channel_destroy(struct bdev_channel *bch)
 static int io_check(const struct disk *d, const struct bdev_io *io)
 {
 	const struct bdev_info *info = &d->bdev.info;
-	uint32_t mask = (1u << d->block_shift) - 1;
+	uint64_t mask = (1u << d->block_shift) - 1;
 
 	if (io->op == BDEV_FLUSH)
 		return 0;
@@ -57,11 +57,37 @@ static int io_check(const struct disk *d, const struct bdev_io *io)
 	if (io->offset_bytes > info->size_bytes ||
 	    io->len_bytes > info->size_bytes - io->offset_bytes)
 		return -EIO;
-	if (io->op == BDEV_WRITE && info->read_only)
+	if (io->op != BDEV_READ && info->read_only)
 		return -EROFS;
+	if (io->op == BDEV_DISCARD && d->discard == DISCARD_NONE)
+		return -EOPNOTSUPP;
 	if (io->offset_bytes & mask || io->len_bytes & mask)
 		return -EINVAL;
 	return 0;
+}
+
+/* The command, and what stands in its CDW12. */
+static void choose_command(const struct disk *d, const struct bdev_io *io, struct nvme_request *req)
+{
+	switch (io->op) {
+	case BDEV_READ:
+		req->opcode = NVME_READ;
+		break;
+	case BDEV_WRITE:
+		req->opcode = NVME_WRITE;
+		req->cdw12 = io->fua ? NVME_FUA : 0;
+		break;
+	case BDEV_FLUSH:
+		req->opcode = NVME_FLUSH;
+		break;
+	case BDEV_DISCARD:
+		req->opcode = NVME_DATASET_MANAGEMENT;
+		if (d->discard == DISCARD_ZERO) {
+			req->opcode = NVME_WRITE_ZEROES;
+			req->cdw12 = NVME_DEALLOCATE;
+		}
+		break;
+	}
 }
 
 int disk_submit(struct bdev_channel *bch, struct bdev_io *io)
@@ -86,6 +112,7 @@ int disk_submit(struct bdev_channel *bch, struct bdev_io *io)
 		.at = { .iov = io->iov, .nr_iov = io->nr_iov },
 		.status = io_check(d, io),
 	};
+	choose_command(d, io, req);
 	list_node_init(&req->link);
 	qpair_add(ch->qp, req);
 	return 0;

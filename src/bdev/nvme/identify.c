@@ -55,7 +55,8 @@ int identify_ctrl_parse(const uint8_t *raw, uint32_t page_min_bytes, struct iden
 	struct identify_ctrl id = {
 		.max_transfer_bytes = transfer_bytes(raw[77], page_min_bytes),
 		.nr_namespaces = le32(raw + 516),
-		.commands = le16(raw + 520),
+		.dataset_management = raw[520] & 4,
+		.write_zeroes = raw[520] & 8,
 		.volatile_cache = raw[525] & 1,
 		.sgl = le32(raw + 536) & 3,
 		.shutdown_ms = SHUTDOWN_MS,
@@ -75,6 +76,30 @@ int identify_ctrl_parse(const uint8_t *raw, uint32_t page_min_bytes, struct iden
 		id.shutdown_ms = rtd3e_ms > SHUTDOWN_MAX_MS ? SHUTDOWN_MAX_MS : rtd3e_ms;
 	*out = id;
 	return 0;
+}
+
+void identify_limits_parse(const uint8_t *raw, uint32_t page_min_bytes, struct identify_limits *out)
+{
+	uint32_t range_blocks = le32(raw + 4); /* DMRSL */
+	uint64_t blocks = le64(raw + 8); /* DMSL */
+
+	*out = (struct identify_limits){ .deallocate_blocks = UINT32_MAX };
+	if (range_blocks)
+		out->deallocate_blocks = range_blocks;
+	if (blocks && blocks < out->deallocate_blocks)
+		out->deallocate_blocks = (uint32_t)blocks;
+	if (raw[1]) /* WZSL */
+		out->zero_bytes = transfer_bytes(raw[1], page_min_bytes);
+}
+
+/* NPDG, the preferred granularity of deallocation: a hint. */
+static uint32_t deallocate_bytes(const uint8_t *raw, uint32_t block_bytes)
+{
+	uint64_t bytes = block_bytes;
+
+	if (raw[24] & 0x10)
+		bytes = (le16(raw + 68) + 1u) * (uint64_t)block_bytes;
+	return bytes > PREFERRED_MAX_BYTES ? block_bytes : (uint32_t)bytes;
 }
 
 static uint32_t preferred_bytes(const uint8_t *raw, uint32_t block_bytes)
@@ -112,6 +137,8 @@ int identify_ns_parse(const uint8_t *raw, uint32_t nsid, struct identify_ns *out
 	if (__builtin_mul_overflow(nr_blocks, ns.block_bytes, &ns.size_bytes))
 		return error_set(e, EOPNOTSUPP, "namespace %u is larger than 64 bits hold", nsid);
 	ns.preferred_bytes = preferred_bytes(raw, ns.block_bytes);
+	ns.deallocate_bytes = deallocate_bytes(raw, ns.block_bytes);
+	ns.zeroes_deallocate = raw[33] & 8; /* DLFEAT */
 	*out = ns;
 	return 0;
 }

@@ -21,7 +21,7 @@ struct identify_ctrl {
 	uint32_t nr_namespaces; /* the greatest id of one */
 	uint32_t max_transfer_bytes; /* of one command; UINT32_MAX: no limit */
 	bool volatile_cache; /* what was written is durable after a flush only */
-	uint16_t commands; /* ONCS: optional commands */
+	bool dataset_management, write_zeroes; /* commands it has */
 	bool sgl;
 	uint32_t shutdown_ms; /* how long a shutdown may take */
 };
@@ -36,11 +36,23 @@ struct identify_ctrl {
 int identify_ctrl_parse(const uint8_t *raw, uint32_t page_min_bytes, struct identify_ctrl *out,
 			struct error *e);
 
+/* What one command may do that has no data. NVM command set 1.0, 4.1.5.4 */
+struct identify_limits {
+	uint32_t deallocate_blocks; /* UINT32_MAX: no limit */
+	uint32_t zero_bytes; /* 0: it does not say; UINT32_MAX: no limit */
+};
+
+/* identify_limits_parse - of NVME_IDENTIFY_BYTES bytes, all 0 if the controller does not know them. */
+void identify_limits_parse(const uint8_t *raw, uint32_t page_min_bytes,
+			   struct identify_limits *out);
+
 /* NVMe 1.4, 5.15.2.1 */
 struct identify_ns {
 	uint64_t size_bytes;
 	uint32_t block_bytes; /* 512 to 4096 */
 	uint32_t preferred_bytes; /* a power of two, at least block_bytes */
+	uint32_t deallocate_bytes; /* what it deallocates at once; a multiple of block_bytes */
+	bool zeroes_deallocate; /* its blocks can be deallocated by writing zeroes */
 };
 
 /**

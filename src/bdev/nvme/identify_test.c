@@ -25,6 +25,7 @@ static void ctrl_init(void)
 	raw[512] = 0x66;
 	raw[513] = 0x44;
 	put32(516, 256);
+	raw[520] = 8;
 	raw[525] = 1;
 }
 
@@ -48,6 +49,7 @@ static void reads_what_a_controller_says(void)
 	check_eq(id.max_transfer_bytes, 512 * 1024);
 	check_eq(id.nr_namespaces, 256);
 	check(id.volatile_cache);
+	check(!id.dataset_management && id.write_zeroes);
 	check_eq(id.shutdown_ms, 5000);
 }
 
@@ -145,6 +147,48 @@ static void a_preference_that_makes_no_sense_is_none(void)
 	check_eq(ns.preferred_bytes, 4096);
 }
 
+static void reads_how_a_namespace_deallocates(void)
+{
+	struct identify_ns ns;
+
+	ns_init();
+	raw[68] = 15; /* means nothing without the bit that says so */
+	check_eq(identify_ns_parse(raw, 1, &ns, NULL), 0);
+	check_eq(ns.deallocate_bytes, 512);
+	check(!ns.zeroes_deallocate);
+	raw[24] = 0x10;
+	raw[33] = 9;
+	check_eq(identify_ns_parse(raw, 1, &ns, NULL), 0);
+	check_eq(ns.deallocate_bytes, 8192);
+	check(ns.zeroes_deallocate);
+	raw[68] = raw[69] = 0xff;
+	check_eq(identify_ns_parse(raw, 1, &ns, NULL), 0);
+	check_eq(ns.deallocate_bytes, 512);
+}
+
+static void reads_limits_of_commands_without_data(void)
+{
+	struct identify_limits limits;
+
+	memset(raw, 0, sizeof(raw));
+	identify_limits_parse(raw, 4096, &limits);
+	check_eq(limits.deallocate_blocks, UINT32_MAX);
+	check_eq(limits.zero_bytes, 0);
+	raw[1] = 3;
+	put32(4, 1000);
+	identify_limits_parse(raw, 4096, &limits);
+	check_eq(limits.deallocate_blocks, 1000);
+	check_eq(limits.zero_bytes, 32768);
+	put32(8, 999);
+	identify_limits_parse(raw, 4096, &limits);
+	check_eq(limits.deallocate_blocks, 999);
+	put32(12, 1);
+	raw[1] = 255;
+	identify_limits_parse(raw, 4096, &limits);
+	check_eq(limits.deallocate_blocks, 1000);
+	check_eq(limits.zero_bytes, UINT32_MAX);
+}
+
 static void refuses_what_it_cannot_serve(void)
 {
 	struct identify_ns ns;
@@ -199,6 +243,8 @@ int main(void)
 	tap_run(reads_what_a_namespace_is);
 	tap_run(reads_the_format_that_is_in_use);
 	tap_run(a_preference_that_makes_no_sense_is_none);
+	tap_run(reads_how_a_namespace_deallocates);
+	tap_run(reads_limits_of_commands_without_data);
 	tap_run(refuses_what_it_cannot_serve);
 	tap_run(garbage_does_no_harm);
 	return tap_end();

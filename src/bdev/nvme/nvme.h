@@ -99,12 +99,30 @@ enum nvme_opcode {
 	NVME_FLUSH = 0x00,
 	NVME_WRITE = 0x01,
 	NVME_READ = 0x02,
+	NVME_WRITE_ZEROES = 0x08,
+	NVME_DATASET_MANAGEMENT = 0x09,
 };
+
+/* Of CDW12 beside the number of blocks, 6.15 and 6.17. */
+#define NVME_FUA	(1u << 30)
+#define NVME_DEALLOCATE (1u << 25)
+
+/* Dataset management, 6.7: CDW11, and an entry of its list. */
+#define NVME_DSM_DEALLOCATE (1u << 2)
+
+struct nvme_dsm_range {
+	uint32_t attributes;
+	uint32_t nr_blocks;
+	uint64_t first_block;
+};
+
+_Static_assert(sizeof(struct nvme_dsm_range) == 16, "6.7");
 
 /* 5.15.1 */
 enum nvme_identify {
 	NVME_IDENTIFY_NAMESPACE = 0,
 	NVME_IDENTIFY_CONTROLLER = 1,
+	NVME_IDENTIFY_LIMITS = 6, /* of the NVM command set; 2.0, 5.17.2.6 */
 };
 
 #define NVME_IDENTIFY_BYTES 4096u

@@ -80,6 +80,20 @@ static void slot_end(struct qpair *qp, struct slot *slot, int status)
 	request_settle(req);
 }
 
+/* The next @nr_blocks of the request, as all commands name them but one. */
+static void prepare_blocks(struct nvme_request *req, struct slot *slot, uint32_t nr_blocks)
+{
+	slot->sqe = (struct nvme_sqe){
+		.opcode = req->opcode,
+		.nsid = req->nsid,
+		.cdw10 = (uint32_t)req->block,
+		.cdw11 = (uint32_t)(req->block >> 32),
+		.cdw12 = (nr_blocks - 1) | req->cdw12,
+	};
+	req->block += nr_blocks;
+	req->left_bytes -= (uint64_t)nr_blocks << req->block_shift;
+}
+
 static int prepare_data(struct qpair *qp, struct nvme_request *req, struct slot *slot)
 {
 	uint32_t block_bytes = 1u << req->block_shift;
@@ -88,35 +102,72 @@ static int prepare_data(struct qpair *qp, struct nvme_request *req, struct slot 
 	int64_t bytes;
 
 	if (limit_bytes > req->left_bytes)
-		limit_bytes = req->left_bytes;
+		limit_bytes = (uint32_t)req->left_bytes;
 	prp_begin(&prp, slot->list);
 	bytes = prp_gather(&prp, qp->ctrl->dmem, &req->at, limit_bytes, block_bytes);
 	if (bytes < 0)
 		return (int)bytes;
-	slot->sqe = (struct nvme_sqe){
-		.opcode = req->io->op == BDEV_WRITE ? NVME_WRITE : NVME_READ,
-		.nsid = req->nsid,
-		.cdw10 = (uint32_t)req->block,
-		.cdw11 = (uint32_t)(req->block >> 32),
-		.cdw12 = ((uint32_t)bytes >> req->block_shift) - 1,
-	};
+	prepare_blocks(req, slot, (uint32_t)bytes >> req->block_shift);
 	prp_end(&prp, slot->list_bus, &slot->sqe);
-	req->block += (uint64_t)bytes >> req->block_shift;
-	req->left_bytes -= (uint32_t)bytes;
 	return 0;
+}
+
+/* Their number is 16 bits wide. */
+#define MAX_ZERO_BLOCKS 65536u
+
+static void prepare_zeroes(struct qpair *qp, struct nvme_request *req, struct slot *slot)
+{
+	uint64_t blocks = req->left_bytes >> req->block_shift;
+	uint32_t limit = qp->ctrl->max_zero_bytes >> req->block_shift;
+
+	if (limit > MAX_ZERO_BLOCKS)
+		limit = MAX_ZERO_BLOCKS;
+	prepare_blocks(req, slot, blocks < limit ? (uint32_t)blocks : limit);
+}
+
+/* A list of one range, in the slot's page. */
+static void prepare_deallocate(struct qpair *qp, struct nvme_request *req, struct slot *slot)
+{
+	struct nvme_dsm_range *range = (struct nvme_dsm_range *)slot->list;
+	uint64_t blocks = req->left_bytes >> req->block_shift;
+
+	if (blocks > qp->ctrl->max_deallocate_blocks)
+		blocks = qp->ctrl->max_deallocate_blocks;
+	*range =
+		(struct nvme_dsm_range){ .nr_blocks = (uint32_t)blocks, .first_block = req->block };
+	slot->sqe = (struct nvme_sqe){
+		.opcode = req->opcode,
+		.nsid = req->nsid,
+		.prp1 = slot->list_bus,
+		.cdw11 = NVME_DSM_DEALLOCATE,
+	};
+	req->block += blocks;
+	req->left_bytes -= blocks << req->block_shift;
+}
+
+static int prepare(struct qpair *qp, struct nvme_request *req, struct slot *slot)
+{
+	switch (req->opcode) {
+	case NVME_FLUSH:
+		slot->sqe = (struct nvme_sqe){ .opcode = NVME_FLUSH, .nsid = req->nsid };
+		req->flush = false;
+		return 0;
+	case NVME_DATASET_MANAGEMENT:
+		prepare_deallocate(qp, req, slot);
+		return 0;
+	case NVME_WRITE_ZEROES:
+		prepare_zeroes(qp, req, slot);
+		return 0;
+	default:
+		return prepare_data(qp, req, slot);
+	}
 }
 
 static void start_command(struct qpair *qp, struct nvme_request *req)
 {
 	struct slot *slot = slot_take(qp);
-	int err = 0;
+	int err = prepare(qp, req, slot);
 
-	if (req->flush) {
-		slot->sqe = (struct nvme_sqe){ .opcode = NVME_FLUSH, .nsid = req->nsid };
-		req->flush = false;
-	} else {
-		err = prepare_data(qp, req, slot);
-	}
 	if (err) {
 		req->status = err;
 		slot_put(qp, slot);
@@ -164,6 +215,10 @@ static const char *opcode_words(uint8_t opcode)
 		return "read";
 	case NVME_WRITE:
 		return "write";
+	case NVME_WRITE_ZEROES:
+		return "zeroing";
+	case NVME_DATASET_MANAGEMENT:
+		return "deallocation";
 	default:
 		return "flush";
 	}
@@ -172,17 +227,23 @@ static const char *opcode_words(uint8_t opcode)
 static void log_failure(struct qpair *qp, const struct slot *slot, uint16_t status)
 {
 	const struct nvme_sqe *sqe = &slot->sqe;
+	const struct nvme_dsm_range *range = (const struct nvme_dsm_range *)slot->list;
+	uint64_t block = (uint64_t)sqe->cdw11 << 32 | sqe->cdw10;
+	uint32_t nr_blocks = (sqe->cdw12 & 0xffff) + 1;
 
 	if (!log_allowed(&qp->log_limit, clock_ns()))
 		return;
+	if (sqe->opcode == NVME_DATASET_MANAGEMENT) {
+		block = range->first_block;
+		nr_blocks = range->nr_blocks;
+	}
 	if (sqe->opcode == NVME_FLUSH)
 		log_warning("nvme:%s/%u: flush: %s (0x%03x)", qp->ctrl->pci.bdf, sqe->nsid,
 			    nvme_status_words(status), NVME_STATUS_CODE(status));
 	else
 		log_warning("nvme:%s/%u: %s of %u blocks from %" PRIu64 ": %s (0x%03x)",
-			    qp->ctrl->pci.bdf, sqe->nsid, opcode_words(sqe->opcode),
-			    (sqe->cdw12 & 0xffff) + 1, (uint64_t)sqe->cdw11 << 32 | sqe->cdw10,
-			    nvme_status_words(status), NVME_STATUS_CODE(status));
+			    qp->ctrl->pci.bdf, sqe->nsid, opcode_words(sqe->opcode), nr_blocks,
+			    block, nvme_status_words(status), NVME_STATUS_CODE(status));
 }
 
 struct slot *qpair_claimed(struct qpair *qp, const struct nvme_cqe *cqe)
@@ -227,7 +288,7 @@ static void reap(struct qpair *qp)
 {
 	uint32_t n;
 
-	for (n = 0; n < qp->depth; n++) {
+	for (n = 0; n < qp->cq_depth; n++) {
 		volatile struct nvme_cqe *at = &qp->cq[qp->cq_head];
 		struct nvme_cqe cqe;
 
@@ -239,14 +300,17 @@ static void reap(struct qpair *qp)
 		cqe.cid = at->cid;
 		cqe.sq_id = at->sq_id;
 		cqe.sq_head = at->sq_head;
-		if (++qp->cq_head == qp->depth) {
+		if (++qp->cq_head == qp->cq_depth) {
 			qp->cq_head = 0;
 			qp->cq_phase = !qp->cq_phase;
 		}
 		take_completion(qp, &cqe);
 	}
-	if (!n)
+	qp->cq_unrung += n;
+	/* Each slot may yet be answered, and one entry always stays empty. */
+	if (qp->cq_unrung + qp->nr_slots < qp->cq_depth || !n)
 		return;
+	qp->cq_unrung = 0;
 	pci_write32(&qp->ctrl->pci, ctrl_doorbell(qp->ctrl, qp->qid, true), qp->cq_head);
 	qp->stats.cq_doorbells++;
 }

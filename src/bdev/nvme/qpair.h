@@ -3,7 +3,8 @@
  * qpair - one submission and one completion queue, of one thread on one controller.
  *
  * Requests wait in a list until qpair_poll() makes commands of them, as many as there are slots,
- * rings the doorbell once for all, takes what has been completed, and rings the other doorbell once.
+ * rings the doorbell once for all, and takes what has been completed. The other doorbell only says
+ * that there is room again: it is rung when there might not be.
  * A request may take several commands: at the most that one command may move, and where its memory
  * cannot be said in one list of PRPs (prp.h). It ends when all have ended; the first error counts.
  *
@@ -40,10 +41,12 @@ struct nvme_request {
 	struct list_node link; /* free, waiting, or finished */
 	struct list *finished; /* where it goes when it has ended */
 	struct bdev_io *io;
+	uint8_t opcode;
+	uint32_t cdw12; /* beside the number of blocks */
 	uint32_t nsid;
 	uint32_t block_shift;
 	uint64_t block; /* of the namespace, where the next command begins */
-	uint32_t left_bytes; /* without commands as yet */
+	uint64_t left_bytes; /* without commands as yet */
 	bool flush; /* wants a command without data */
 	struct prp_cursor at; /* in its memory, likewise */
 	uint32_t nr_commands; /* in flight */
@@ -79,7 +82,8 @@ struct qpair {
 	pthread_t owner;
 	uint32_t refs; /* channels; the owner's */
 	uint16_t qid;
-	uint32_t depth; /* entries of each queue */
+	uint32_t depth; /* entries of the submission queue */
+	uint32_t cq_depth; /* and of the other, with room for what its doorbell is spared */
 	struct list waiting; /* requests that want commands; the owner's */
 
 	pthread_mutex_t lock; /* all below */
@@ -88,6 +92,7 @@ struct qpair {
 	volatile struct nvme_cqe *cq;
 	uint32_t sq_tail, sq_rung; /* rung: what the controller was told */
 	uint32_t cq_head;
+	uint32_t cq_unrung; /* entries taken that the controller was not told of */
 	bool cq_phase;
 	struct slot slots[QPAIR_MAX_SLOTS];
 	uint8_t free[QPAIR_MAX_SLOTS]; /* stack of slots */

@@ -33,6 +33,7 @@ int qpair_create_queues(struct qpair *qp)
 	qp->sq_tail = 0;
 	qp->sq_rung = 0;
 	qp->cq_head = 0;
+	qp->cq_unrung = 0;
 	qp->cq_phase = true;
 	return ctrl_create_queues(qp->ctrl, qp->qid, qp->sq, qp->pages[QPAIR_CQ]);
 }
@@ -72,6 +73,7 @@ static struct qpair *qpair_alloc(struct ctrl *c)
 	qp->owner = pthread_self();
 	qp->refs = 1;
 	qp->depth = c->depth;
+	qp->cq_depth = c->cq_depth;
 	qp->sq = qp->pages[QPAIR_SQ];
 	qp->cq = qp->pages[QPAIR_CQ];
 	list_init(&qp->waiting);

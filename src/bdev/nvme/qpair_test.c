@@ -121,6 +121,124 @@ static void nothing_gets_past_the_fence(void)
 	fake_end(f);
 }
 
+static int discard(struct fake *f, uint64_t offset_bytes, uint64_t len_bytes)
+{
+	struct request r;
+
+	request_init(&r, BDEV_DISCARD, offset_bytes, NULL, 0);
+	r.io.len_bytes = len_bytes;
+	return disk_submit(f->ch, &r.io) ? 2 : finish(f, &r);
+}
+
+static void fua_is_a_bit_of_the_write(void)
+{
+	struct fake *f = fake_start(9, 4);
+	struct request r;
+
+	request_init(&r, BDEV_WRITE, 0, f->dmem.base + 100 * 4096, 65536 + 512);
+	r.io.fua = true;
+	check_eq(disk_submit(f->ch, &r.io), 0);
+	check_eq(finish(f, &r), 0);
+	check_eq(atomic_load(&f->nr_io), 2);
+	check_eq(f->last_sqe.cdw12, NVME_FUA);
+	check_eq(run(f, BDEV_WRITE, 0, f->dmem.base + 100 * 4096, 1024), 0);
+	check_eq(f->last_sqe.cdw12, 1);
+	fake_end(f);
+}
+
+static void deallocates_a_range_as_large_as_a_command_takes(void)
+{
+	struct fake *f = fake_start(9, 4);
+
+	f->disk.discard = DISCARD_DEALLOCATE;
+	f->disk.first_byte = 1 << 20;
+	check_eq(discard(f, 4096, 8192), 0);
+	check_eq(f->last_sqe.opcode, NVME_DATASET_MANAGEMENT);
+	check_eq(f->last_sqe.cdw10, 0);
+	check_eq(f->last_sqe.cdw11, NVME_DSM_DEALLOCATE);
+	check_eq(f->last_range.nr_blocks, 16);
+	check_eq(f->last_range.first_block, 2048 + 8);
+	check_eq(discard(f, 0, 16 << 20), 0);
+	check_eq(atomic_load(&f->nr_io), 1 + 2);
+	check_eq(f->last_range.nr_blocks, 1 << 14);
+	check_eq(f->last_range.first_block, 2048 + (1 << 14));
+	fake_end(f);
+}
+
+/* More than 32 bits of bytes, as a guest with a large disk asks for. */
+static void deallocates_more_than_4_gib(void)
+{
+	struct fake *f = fake_start(12, 4);
+
+	f->disk.discard = DISCARD_DEALLOCATE;
+	f->disk.bdev.info.size_bytes = 64ull << 40;
+	f->ctrl.max_deallocate_blocks = UINT32_MAX;
+	check_eq(discard(f, 4096, (64ull << 40) - 4096), 0);
+	check_eq(atomic_load(&f->nr_io), 5);
+	check_eq(f->last_range.first_block + f->last_range.nr_blocks, 64ull << 28);
+	fake_end(f);
+}
+
+static void discards_by_zeroes_where_that_is_the_way(void)
+{
+	struct fake *f = fake_start(9, 4);
+
+	f->disk.discard = DISCARD_ZERO;
+	check_eq(discard(f, 512, (1 << 20) + 1024), 0);
+	check_eq(atomic_load(&f->nr_io), 2);
+	check_eq(f->last_sqe.opcode, NVME_WRITE_ZEROES);
+	check_eq(f->last_sqe.cdw10, 1 + 2048);
+	check_eq(f->last_sqe.cdw12, NVME_DEALLOCATE | 1);
+	f->ctrl.max_zero_bytes = UINT32_MAX;
+	f->disk.bdev.info.size_bytes = 64 << 20;
+	check_eq(discard(f, 0, 64 << 20), 0);
+	check_eq(atomic_load(&f->nr_io), 2 + 2);
+	check_eq(f->last_sqe.cdw12, NVME_DEALLOCATE | 0xffff);
+	fake_end(f);
+}
+
+static void chooses_how_to_discard(void)
+{
+	struct identify_ns ns = { .block_bytes = 4096, .deallocate_bytes = 65536 };
+	struct ctrl ctrl = { .id = { .write_zeroes = true } };
+	struct disk d = { .ctrl = &ctrl, .first_byte = 1 << 20 };
+	const struct bdev_info *info = &d.bdev.info;
+
+	disk_choose_discard(&d, &ns);
+	check_eq(d.discard, DISCARD_NONE);
+	check_eq(info->discard_bytes, 0);
+	ns.zeroes_deallocate = true;
+	disk_choose_discard(&d, &ns);
+	check_eq(d.discard, DISCARD_ZERO);
+	check_eq(info->discard_bytes, 65536);
+	check_eq(info->discard_offset_bytes, 0);
+	check(info->discard_zeroes);
+	ctrl.id.dataset_management = true;
+	d.first_byte += 4096;
+	disk_choose_discard(&d, &ns);
+	check_eq(d.discard, DISCARD_DEALLOCATE);
+	check_eq(info->discard_offset_bytes, 65536 - 4096);
+	check(!info->discard_zeroes);
+	d = (struct disk){ .ctrl = &ctrl, .bdev.info.read_only = true };
+	disk_choose_discard(&d, &ns);
+	check_eq(info->discard_bytes, 0);
+}
+
+static void no_discard_gets_past_the_fence(void)
+{
+	struct fake *f = fake_start(9, 4);
+
+	check_eq(discard(f, 0, 512), -EOPNOTSUPP);
+	f->disk.discard = DISCARD_DEALLOCATE;
+	check_eq(discard(f, 16 << 20, 512), -EIO);
+	check_eq(discard(f, (16 << 20) - 512, 1024), -EIO);
+	check_eq(discard(f, 512, UINT64_MAX - 511), -EIO);
+	f->disk.bdev.info.read_only = true;
+	check_eq(discard(f, 0, 512), -EROFS);
+	check_eq(atomic_load(&f->nr_io), 0);
+	fake_end(f);
+}
+
 static void large_blocks_want_alignment(void)
 {
 	struct fake *f = fake_start(12, 4);
@@ -264,6 +382,12 @@ int main(void)
 	tap_run(splits_at_what_one_command_moves);
 	tap_run(keeps_more_requests_than_slots_and_loses_none);
 	tap_run(nothing_gets_past_the_fence);
+	tap_run(fua_is_a_bit_of_the_write);
+	tap_run(deallocates_a_range_as_large_as_a_command_takes);
+	tap_run(deallocates_more_than_4_gib);
+	tap_run(discards_by_zeroes_where_that_is_the_way);
+	tap_run(chooses_how_to_discard);
+	tap_run(no_discard_gets_past_the_fence);
 	tap_run(large_blocks_want_alignment);
 	tap_run(without_a_cache_a_flush_is_no_command);
 	tap_run(what_passes_is_tried_again_and_no_more_than_so_often);

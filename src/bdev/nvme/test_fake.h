@@ -26,7 +26,7 @@
 struct fake_queue {
 	struct nvme_sqe *sq;
 	struct nvme_cqe *cq;
-	uint32_t depth, sq_head, cq_tail;
+	uint32_t depth, cq_depth, sq_head, cq_tail;
 	bool phase;
 };
 
@@ -45,6 +45,8 @@ struct fake {
 	atomic_int status;
 
 	atomic_int nr_io, nr_enables, nr_aborts;
+	struct nvme_sqe last_sqe; /* of I/O; to be read when all is answered */
+	struct nvme_dsm_range last_range;
 
 	struct dmem dmem;
 	struct ctrl ctrl;
@@ -67,13 +69,18 @@ static inline void fake_answer(struct fake *f, uint32_t qid, struct nvme_cqe cqe
 	struct fake_queue *q = &f->queues[qid];
 	struct nvme_cqe *at = &q->cq[q->cq_tail];
 
+	/* Full: it waits until it is told of room. */
+	while (qid &&
+	       (q->cq_tail + 1) % q->cq_depth == *fake_reg(f, NVME_DOORBELLS + 8 * qid + 4) &&
+	       !atomic_load(&f->stop))
+		;
 	at->result = cqe.result;
 	at->sq_head = cqe.sq_head;
 	at->sq_id = cqe.sq_id;
 	at->cid = cqe.cid;
 	atomic_thread_fence(memory_order_release);
 	*(volatile uint16_t *)&at->status = (uint16_t)(cqe.status << 1 | q->phase);
-	if (++q->cq_tail == q->depth) {
+	if (++q->cq_tail == q->cq_depth) {
 		q->cq_tail = 0;
 		q->phase = !q->phase;
 	}
@@ -85,8 +92,9 @@ static inline void fake_create(struct fake *f, const struct nvme_sqe *sqe)
 
 	if (sqe->opcode == NVME_ADMIN_CREATE_CQ) {
 		*q = (struct fake_queue){ .cq = (void *)(uintptr_t)sqe->prp1, .phase = true };
-		q->depth = (sqe->cdw10 >> 16) + 1;
+		q->cq_depth = (sqe->cdw10 >> 16) + 1;
 	} else {
+		q->depth = (sqe->cdw10 >> 16) + 1;
 		q->sq = (void *)(uintptr_t)sqe->prp1;
 	}
 }
@@ -102,7 +110,7 @@ static inline void fake_admin(struct fake *f, const struct nvme_sqe *sqe)
 		break;
 	case NVME_ADMIN_DELETE_SQ:
 		f->queues[sqe->cdw10 % FAKE_QUEUES].sq = NULL;
-		*fake_reg(f, NVME_DOORBELLS + 8 * (sqe->cdw10 % FAKE_QUEUES)) = 0;
+		memset(f->bar + NVME_DOORBELLS + 8 * (sqe->cdw10 % FAKE_QUEUES), 0, 8);
 		break;
 	case NVME_ADMIN_SET_FEATURES:
 		cqe.result = (FAKE_QUEUES - 2) | (FAKE_QUEUES - 2) << 16;
@@ -122,6 +130,9 @@ static inline void fake_io(struct fake *f, uint32_t qid, const struct nvme_sqe *
 	struct fake_queue *q = &f->queues[qid];
 	struct nvme_cqe cqe = { .cid = sqe->cid, .sq_id = (uint16_t)qid };
 
+	f->last_sqe = *sqe;
+	if (sqe->opcode == NVME_DATASET_MANAGEMENT)
+		memcpy(&f->last_range, (void *)(uintptr_t)sqe->prp1, sizeof(f->last_range));
 	atomic_fetch_add(&f->nr_io, 1);
 	cqe.sq_head = (uint16_t)q->sq_head;
 	if (fake_one(&f->swallow))
@@ -167,6 +178,7 @@ static inline void fake_enable(struct fake *f)
 	f->queues[0] = (struct fake_queue){ .sq = (void *)(uintptr_t)asq,
 					    .cq = (void *)(uintptr_t)acq,
 					    .depth = CTRL_ADMIN_DEPTH,
+					    .cq_depth = CTRL_ADMIN_DEPTH,
 					    .phase = true };
 	atomic_fetch_add(&f->nr_enables, 1);
 	*fake_reg(f, NVME_CSTS) = NVME_CSTS_RDY;
@@ -225,9 +237,12 @@ static inline void fake_ctrl(struct fake *f)
 	list_init(&c->stuck);
 	pthread_mutex_init(&c->lock, NULL);
 	c->depth = CTRL_QUEUE_DEPTH;
+	c->cq_depth = CTRL_CQ_DEPTH;
 	c->doorbell_bytes = 4;
 	c->ready_ms = 300;
 	c->max_bytes = 65536;
+	c->max_deallocate_blocks = 1 << 14;
+	c->max_zero_bytes = 1 << 20;
 	c->timeout_ms = 100;
 	dmem_alloc(c->dmem, CTRL_NR_PAGES, c->pages);
 }

@@ -146,6 +146,36 @@ stop_xenblkd() {
 	return $status
 }
 
+# in_flight DOMID - requests that the daemon has taken and not answered, by its records of the queues
+in_flight() {
+	local record taken answered sum=0
+	for record in "/run/xenblkd/vbd-$1-51712-queue-"?; do
+		read -r taken answered <<<"$(od -An -tu4 -j64 -N8 "$record")"
+		sum=$((sum + taken - answered))
+	done
+	echo $sum
+}
+
+stop_in_flight() {
+	kill -STOP "$daemon_pid"
+	[ "$(in_flight "$1")" -lt 1 ] || return 0
+	kill -CONT "$daemon_pid"
+	return 1
+}
+
+# kill_xenblkd - by SIGKILL, at any moment
+kill_xenblkd() {
+	kill -9 "$daemon_pid"
+	wait "$daemon_pid" 2>/dev/null
+	daemon_pid=
+	: >$daemon_log
+}
+
+# kill_xenblkd_in_flight DOMID - with requests of the guest's in flight
+kill_xenblkd_in_flight() {
+	wait_for 30 stop_in_flight "$1" && kill_xenblkd
+}
+
 # nvme_of DRIVE - the device in dom0 of a drive that host_setup() made
 nvme_of() {
 	local serial
@@ -341,6 +371,8 @@ if [ -f /lab/scenario.sh ]; then
 	. /lab/stories.sh
 	# shellcheck source=/dev/null
 	. /lab/scenario.sh
+	# shellcheck source=/dev/null
+	. /lab/settings
 	dom0
 	check_nothing_left
 	[ "$failures" -eq 0 ] || explain_failure

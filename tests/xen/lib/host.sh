@@ -78,6 +78,7 @@ make_initrd() {
 	mkdir -p "$files/lab" "$files/boot" "$guest/lab"
 	cp "$lab_dir"/lib/{dom0,stories}.sh "$files/lab/"
 	echo "$scale" >"$files/lab/scale"
+	printf '%s\n' "${LAB_SET:-}" >"$files/lab/settings"
 	cp "$top/tools/block-xenblkd" "$files/lab/"
 	for program in src/xenblkd tools/blkload/blkload; do
 		[ -x "$xenblkd_build/$program" ] || continue
@@ -181,6 +182,7 @@ run_scenario() (
 	. "$lab_dir/lib/stories.sh"
 	# shellcheck source=/dev/null
 	. "$scenario_file"
+	eval "${LAB_SET:-}"
 	timeout=$((${TIMEOUT:-300} * scale))
 	say "$scenario: ${TITLE:-}"
 	started=$SECONDS

@@ -70,9 +70,15 @@ dom0() {
 		load $ragged --count 4000 --flush-every 50
 	check "so it is for a frontend with the 32-bit ABI" load $ragged --abi x86_32 --count 2000
 	check "that it was one the daemon knows" daemon_says 'connected: x86_32-abi'
-	check "one that names its ABI, and connects as firmware does" \
-		load $ragged --abi x86_64 --firmware --count 2000
+	check "one that does not name its ABI, and connects as firmware does" \
+		load $ragged --abi unnamed --firmware --count 2000
 
+	check "indirect requests, of up to 1 MiB" load $ragged --size 512-1m --segments 256 --count 300
+	check "a ring of 16 pages, full" load $ragged --ring-order 4 --depth 512 --size 512-16k --count 3000
+	check "that is what it was" says /tmp/load.out '1 queue of 512 entries'
+	check "barriers and discards" load $ragged --barrier-every 7 --discard-every 11 --flush-every 20 --count 2000
+
+	check "the daemon keeps to the protocol" load --conform
 	check "it connects 21 times" load $ragged --reconnect 20 --count 200 --flush-every 50
 	check "and 21 times without closing, with requests in flight" \
 		load $ragged --reconnect 20 --abandon --count 200

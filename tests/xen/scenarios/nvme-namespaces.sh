@@ -11,7 +11,7 @@ host_setup() {
 		-drive "file=$run/two.img,format=raw,if=none,id=two"
 		-device nvme-ns,drive=two,bus=ctrl,nsid=2
 		-drive "driver=null-co,size=64M,if=none,id=three"
-		-device nvme-ns,drive=three,bus=ctrl,nsid=5,logical_block_size=4096,physical_block_size=4096)
+		-device nvme-ns,drive=three,bus=ctrl,nsid=5,ms=8)
 	drive other 64M
 }
 
@@ -52,7 +52,7 @@ dom0() {
 	refused "nvme:$bdf/1" "nvme:$bdf is in use: /dev/nvme0n2 is swap space"
 	swapoff /dev/nvme0n2
 	refused "nvme:$bdf/3" "the controller has no namespace 3"
-	refused "nvme:$bdf/5" "has blocks of 4096 bytes"
+	refused "nvme:$bdf/5" "has 8 bytes of metadata a block"
 	check "the kernel has it as before" wait_for 10 kernel_has_both
 	refused "nvme:0000:00:00.0/1" "is no NVMe controller: its PCI class is 0x060000"
 	refused "nvme:0000:00:1e.0/1" "there is no such PCI device here"

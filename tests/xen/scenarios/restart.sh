@@ -22,11 +22,12 @@ connections() {
 }
 
 dom0() {
-	local turn
+	local turn bdf
+	bdf=$(nvme_bdf disk0)
 	check "xenblkd starts" start_xenblkd
 	check "xl creates the guest" guest_create g1 pv "$(disk xvda "file:$(nvme_of disk0)")"
 	check "the guest boots" guest_wait g1
-	guest_start g1 passes 150
+	guest_start g1 passes 100
 	for turn in 1 2 3; do
 		sleep 1
 		check "turn $turn: the daemon ends" stop_xenblkd
@@ -35,6 +36,12 @@ dom0() {
 		check "turn $turn: it starts" start_xenblkd
 		check "turn $turn: the guest is connected again" wait_for 20 connections $((turn + 1))
 	done
-	check "the guest saw all it wrote, and no error" is "$(guest_join g1)" "150 passes"
+	check "the daemon ends" stop_xenblkd
+	echo "$bdf" >/sys/bus/pci/drivers/nvme/unbind
+	check "without the device, it starts" start_xenblkd
+	check "and says what is missing" wait_for 20 daemon_says '1/xvda: /dev/nvme0n1 .*: No such file'
+	echo "$bdf" >/sys/bus/pci/drivers/nvme/bind
+	check "once the device is back, the guest is connected again" wait_for 20 connections 5
+	check "the guest saw all it wrote, and no error" is "$(guest_join g1 300)" "100 passes"
 	check "its kernel is content" guest_run g1 kernel_is_content
 }

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What recovery finds in records. That it unmaps what it finds is for the lab: see nvme-killed. */
+#include "leftover.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io.h"
+#include "record.h"
+#include "table.h"
+#include "tap.h"
+
+static char dir[] = "/tmp/xenblkd-test-XXXXXX";
+
+static bool start(void)
+{
+	strcpy(dir, "/tmp/xenblkd-test-XXXXXX");
+	return mkdtemp(dir);
+}
+
+/* Return: how many files were left. */
+static int end(void)
+{
+	DIR *d = opendir(dir);
+	struct dirent *entry;
+	int nr = 0;
+
+	while (d && (entry = readdir(d))) {
+		if (entry->d_name[0] != '.')
+			nr++;
+		unlinkat(dirfd(d), entry->d_name, 0);
+	}
+	if (d)
+		closedir(d);
+	rmdir(dir);
+	return nr;
+}
+
+/* What a killed daemon leaves of a queue with @nr requests in flight. */
+static bool leave_queue(const char *name, uint32_t nr)
+{
+	struct queue_record *q;
+	struct record r;
+
+	if (record_create(&r, dir, name, RECORD_QUEUE, 32, queue_record_bytes(32)))
+		return false;
+	q = r.mem;
+	q->rsp_pushed = 100;
+	q->req_cons = 100 + nr;
+	record_commit(&r);
+	record_close(&r);
+	return true;
+}
+
+static bool release(void)
+{
+	struct error e;
+
+	return !leftover_release(dir, &e);
+}
+
+static void is_not_torn_with_all_answered(void)
+{
+	check(start());
+	check(leave_queue("vbd-3-51712-queue-0", 0) && leave_queue("vbd-3-51712-queue-1", 0));
+	check(release());
+	check(!leftover_is_torn(dir, "vbd-3-51712"));
+	check_eq(end(), 0);
+}
+
+static void is_torn_if_one_of_its_queues_is(void)
+{
+	static const char *const queues[] = { "vbd-3-51712-queue-0", "vbd-3-51712-queue-3",
+					      "vbd-3-51712-queue-15" };
+
+	for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++) {
+		check(start());
+		check(leave_queue("vbd-3-51712-queue-1", 0) && leave_queue(queues[i], 1));
+		check(release());
+		check(leftover_is_torn(dir, "vbd-3-51712"));
+		/* The next start changes nothing of that. */
+		check(release());
+		check(leftover_is_torn(dir, "vbd-3-51712"));
+		check_eq(end(), 1);
+	}
+}
+
+static void leaves_other_disks_out_of_it(void)
+{
+	check(start());
+	check(leave_queue("vbd-3-51712-queue-1", 2));
+	check(release());
+	check(!leftover_is_torn(dir, "vbd-3-51728"));
+	check(!leftover_is_torn(dir, "vbd-3-5171"));
+	check(!leftover_is_torn(dir, "vbd-33-51712"));
+	check_eq(end(), 1);
+}
+
+static void forgets_all_queues_of_a_disk_and_no_other(void)
+{
+	check(start());
+	check(leave_queue("vbd-3-51712-queue-0", 1) && leave_queue("vbd-3-51712-queue-2", 32) &&
+	      leave_queue("vbd-4-51712-queue-0", 1));
+	check(release());
+	leftover_forget(dir, "vbd-3-51712");
+	check(!leftover_is_torn(dir, "vbd-3-51712"));
+	check(leftover_is_torn(dir, "vbd-4-51712"));
+	check_eq(end(), 1);
+}
+
+static void takes_away_tables_in_which_nothing_is_mapped(void)
+{
+	struct table_pool p;
+
+	check(start());
+	check_eq(table_pool_create(&p, dir, "tables-0", 4), 0);
+	record_close(&p.record);
+	check(release());
+	free(p.tables);
+	check_eq(end(), 0);
+}
+
+static void hands_out_as_many_tables_as_there_are(void)
+{
+	struct table_pool p;
+	struct table *t[3];
+
+	check(start());
+	check_eq(table_pool_create(&p, dir, "tables-0", 3), 0);
+	for (uint32_t i = 0; i < 3; i++) {
+		t[i] = table_get(&p);
+		check(t[i]);
+		check(t[i]->record == (struct table_record *)p.record.mem + table_number(&p, t[i]));
+	}
+	check(!table_get(&p));
+	table_put(&p, t[1]);
+	check(table_get(&p) == t[1]);
+	table_pool_destroy(&p);
+	check_eq(end(), 0);
+}
+
+int main(void)
+{
+	tap_run(is_not_torn_with_all_answered);
+	tap_run(is_torn_if_one_of_its_queues_is);
+	tap_run(leaves_other_disks_out_of_it);
+	tap_run(forgets_all_queues_of_a_disk_and_no_other);
+	tap_run(takes_away_tables_in_which_nothing_is_mapped);
+	tap_run(hands_out_as_many_tables_as_there_are);
+	return tap_end();
+}
