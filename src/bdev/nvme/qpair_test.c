@@ -222,6 +222,7 @@ static void what_does_not_end_is_aborted_then_sent_again_after_a_reset(void)
 {
 	struct fake *f = fake_start(9, 4);
 
+	f->ctrl.timeout_ms = 1000;
 	atomic_store(&f->swallow, 1);
 	check_eq(run(f, BDEV_WRITE, 0, f->dmem.base + 200 * 4096, 512), 0);
 	check(atomic_load(&f->nr_aborts) >= 1);
@@ -236,6 +237,8 @@ static void one_that_does_not_come_back_fails_all(void)
 	void *page = f->dmem.base + 200 * 4096;
 	struct bdev_channel *other;
 
+	f->ctrl.timeout_ms = 100;
+	f->ctrl.ready_ms = 300;
 	atomic_store(&f->swallow, 1);
 	atomic_store(&f->stuck, true);
 	check_eq(run(f, BDEV_READ, 0, page, 512), -EIO);

@@ -226,9 +226,10 @@ static inline void fake_ctrl(struct fake *f)
 	pthread_mutex_init(&c->lock, NULL);
 	c->depth = CTRL_QUEUE_DEPTH;
 	c->doorbell_bytes = 4;
-	c->ready_ms = 300;
+	/* So long that a busy machine is not taken for a controller that hangs. */
+	c->ready_ms = 10000;
 	c->max_bytes = 65536;
-	c->timeout_ms = 100;
+	c->timeout_ms = 10000;
 	dmem_alloc(c->dmem, CTRL_NR_PAGES, c->pages);
 }
 
