@@ -100,6 +100,7 @@ int ctrl_enable(struct ctrl *c, struct error *e)
 	c->admin_tail = 0;
 	c->admin_head = 0;
 	c->admin_phase = true;
+	c->lost = false;
 	err = pci_start_dma(&c->pci);
 	if (err)
 		return error_set(e, -err, "cannot be allowed DMA");
@@ -195,6 +196,7 @@ static int ctrl_open(const char *bdf, struct dmem *dmem, struct ctrl **out, stru
 		return error_set(e, ENOMEM, "nvme:%s found no memory", bdf);
 	c->dmem = dmem;
 	c->timeout_ms = CTRL_TIMEOUT_MS;
+	c->admin_timeout_ms = CTRL_ADMIN_TIMEOUT_MS;
 	list_init(&c->disks);
 	list_init(&c->qpairs);
 	list_init(&c->stuck);

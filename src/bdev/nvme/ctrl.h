@@ -35,6 +35,9 @@
 /* How long an I/O command may take. */
 #define CTRL_TIMEOUT_MS 30000u
 
+/* How long an admin command may take. */
+#define CTRL_ADMIN_TIMEOUT_MS 30000u
+
 /* The pages of the controller's own. */
 enum ctrl_page {
 	CTRL_ADMIN_SQ,
@@ -60,12 +63,14 @@ struct ctrl {
 	struct identify_ctrl id;
 	uint32_t max_bytes; /* of one command */
 	uint32_t timeout_ms; /* of an I/O command */
+	uint32_t admin_timeout_ms;
 
 	pthread_mutex_t lock; /* all below */
 	void *pages[CTRL_NR_PAGES];
 	uint32_t admin_tail, admin_head;
 	uint16_t admin_cid;
 	bool admin_phase;
+	bool lost; /* an admin command got no answer: none is sent until a reset */
 	bool has_event; /* an answer came to what ctrl_admin_event() asked, */
 	uint32_t event; /* this */
 	uint64_t qids; /* bit n: I/O queue n is in use */
@@ -125,6 +130,7 @@ int ctrl_halt(struct ctrl *c);
 /*
  * The admin commands (admin.c). Return: 0; -errno by their status; -ETIMEDOUT or -ENODEV if there was
  * no answer: the controller has to be halted then, before memory that it was told of is used again.
+ * After -ETIMEDOUT the keeper, if there is one, sees to that.
  */
 int ctrl_admin(struct ctrl *c, struct nvme_sqe *sqe, uint32_t timeout_ms, uint32_t *result);
 

@@ -38,6 +38,7 @@ struct fake {
 
 	/* What it does with I/O commands; each counts down, and then all is well again. */
 	atomic_int swallow; /* no answer */
+	atomic_int swallow_admin; /* likewise, to an identify */
 	atomic_int fail; /* answers @status */
 	atomic_int bad_cid, bad_queue, bad_head, twice; /* lies */
 	atomic_bool gone; /* registers read as all ones */
@@ -109,6 +110,10 @@ static inline void fake_admin(struct fake *f, const struct nvme_sqe *sqe)
 		break;
 	case NVME_ADMIN_ASYNC_EVENT:
 		return;
+	case NVME_ADMIN_IDENTIFY:
+		if (fake_one(&f->swallow_admin))
+			return;
+		break;
 	case NVME_ADMIN_ABORT:
 		atomic_fetch_add(&f->nr_aborts, 1);
 		cqe.result = 1; /* not aborted */
@@ -230,6 +235,7 @@ static inline void fake_ctrl(struct fake *f)
 	c->ready_ms = 10000;
 	c->max_bytes = 65536;
 	c->timeout_ms = 10000;
+	c->admin_timeout_ms = CTRL_ADMIN_TIMEOUT_MS;
 	dmem_alloc(c->dmem, CTRL_NR_PAGES, c->pages);
 }
 
