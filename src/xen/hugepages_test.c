@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "hugepages.h"
 
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "tap.h"
 
 #define PRESENT	   (1ull << 63)
@@ -54,6 +59,45 @@ static void limit_is_never_lowered(void)
 	check_eq(hugepages_limit(100, 95, 0, 10), 105);
 }
 
+static void nothing_is_left_of_nothing(void)
+{
+	char dir[] = "/tmp/hugepages-XXXXXX";
+
+	check(mkdtemp(dir));
+	check_eq(hugepages_release(dir), 0);
+	check_eq(rmdir(dir), 0);
+	/* Nor of a directory that is not there. */
+	check_eq(hugepages_release(dir), 0);
+}
+
+static void what_cannot_be_had_has_a_reason(void)
+{
+	struct error why = { "" };
+	void *base = NULL;
+
+	check(hugepages_create("/nowhere/at/all", 1, &base, &why) < 0);
+	check(!base);
+	check(strstr(why.text, "/nowhere/at/all"));
+}
+
+static void what_a_dead_process_had_is_released(void)
+{
+	char dir[] = "/tmp/hugepages-XXXXXX";
+	struct error why = { "" };
+	void *base;
+
+	check(mkdtemp(dir));
+	if (hugepages_create(dir, 1, &base, &why)) {
+		rmdir(dir);
+		skip("there are no hugepages to be had");
+	}
+	memset(base, 0xee, HUGEPAGES_BYTES);
+	munmap(base, HUGEPAGES_BYTES);
+	check(rmdir(dir) < 0);
+	check_eq(hugepages_release(dir), 1);
+	check_eq(rmdir(dir), 0);
+}
+
 int main(void)
 {
 	tap_run(frame_is_an_address);
@@ -64,5 +108,8 @@ int main(void)
 	tap_run(limit_counts_what_exists);
 	tap_run(pages_set_aside_are_taken_first);
 	tap_run(limit_is_never_lowered);
+	tap_run(nothing_is_left_of_nothing);
+	tap_run(what_cannot_be_had_has_a_reason);
+	tap_run(what_a_dead_process_had_is_released);
 	return tap_end();
 }
