@@ -236,19 +236,27 @@ static int create_hugepages(struct dmem *d, struct error *why)
 {
 	uint64_t *bus = calloc(d->nr_pages, sizeof(*bus));
 	void *base;
-	int err;
+	int pin_fd, err;
 
 	if (!bus)
 		return error_set(why, ENOMEM, "no memory for it");
 	err = hugepages_create(d->state_dir, nr_hugepages(d), &base, why);
 	if (err)
 		goto free;
+	pin_fd = hugepages_pin(base, nr_hugepages(d), why);
+	if (pin_fd < 0) {
+		err = pin_fd;
+		goto destroy;
+	}
 	err = hugepages_frames(base, d->nr_pages, bus, why);
 	if (err)
-		goto destroy;
+		goto unpin;
 	d->base = base;
 	d->bus = bus;
+	d->pin_fd = pin_fd;
 	return 0;
+unpin:
+	hugepages_unpin(pin_fd);
 destroy:
 	hugepages_destroy(d->state_dir, nr_hugepages(d), base);
 free:
@@ -366,6 +374,7 @@ void dmem_destroy(struct dmem *d)
 		munmap(d->window, 1ull << DMEM_WINDOW_BITS);
 		break;
 	case DMEM_HUGEPAGES:
+		hugepages_unpin(d->pin_fd);
 		hugepages_destroy(d->state_dir, nr_hugepages(d), d->base);
 		break;
 	case DMEM_ORDINARY:

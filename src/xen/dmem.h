@@ -64,6 +64,7 @@ struct dmem {
 	xengntshr_handle *gntshr; /* owns the pages that are granted */
 	void *pins; /* the caller's memory */
 	const char *state_dir; /* where hugepages are */
+	int pin_fd; /* keeps them where they are */
 };
 
 /* dmem_pins_bytes - memory that dmem_create() wants for what is to survive the process. */

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <linux/io_uring.h>
 #include <linux/magic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -12,6 +13,8 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -178,6 +181,30 @@ int hugepages_release(const char *dir)
 		umount2(mount_path, UMOUNT_NOFOLLOW);
 	rmdir(mount_path);
 	return nr;
+}
+
+/* As buffers of an io_uring, on which nothing is ever done: the kernel pins those for good. */
+int hugepages_pin(void *base, uint32_t nr, struct error *why)
+{
+	struct iovec buffer = { base, nr * HUGEPAGES_BYTES };
+	struct io_uring_params params = { 0 };
+	int err, fd = (int)syscall(SYS_io_uring_setup, 1, &params);
+
+	if (fd < 0)
+		return error_set(why, errno, "hugepages cannot be pinned: no io_uring: %s",
+				 strerror(errno));
+	if (!syscall(SYS_io_uring_register, fd, IORING_REGISTER_BUFFERS, &buffer, 1))
+		return fd;
+	err = error_set(why, errno, "hugepages cannot be pinned: %s", strerror(errno));
+	close(fd);
+	return err;
+}
+
+void hugepages_unpin(int fd)
+{
+	/* By itself, close() lets go of them some time later. */
+	syscall(SYS_io_uring_register, fd, IORING_UNREGISTER_BUFFERS, NULL, 0);
+	close(fd);
 }
 
 uint64_t hugepages_bus_of(uint64_t entry)

@@ -3,7 +3,8 @@
  * hugepages - memory for DMA in a domain whose addresses Xen translates: PVH dom0, HVM domains.
  *
  * There the kernel's frame number of a page (pagemap) is what the IOMMU takes for the page's address
- * on the bus, as long as the kernel does not move the page. It does not move hugepages by itself.
+ * on the bus, as long as the kernel does not move the page. It would, to take memory with corrected
+ * errors out of use or to make room in one piece; so they are pinned while the process lives.
  *
  * They lie in a file in a hugetlbfs of our own below the state directory, and belong to that file,
  * not to the process: should we die, they stay what they are, so that a controller that still writes
@@ -50,7 +51,17 @@ void hugepages_destroy(const char *dir, uint32_t nr, void *base);
 int hugepages_release(const char *dir);
 
 /**
- * hugepages_frames - the address on the bus of each page of 4 KiB
+ * hugepages_pin - keeps the kernel from moving them
+ *
+ * Return: a descriptor for hugepages_unpin(); or -errno and *@why.
+ */
+int hugepages_pin(void *base, uint32_t nr, struct error *why);
+
+/* hugepages_unpin - the reverse; the end of the process does it too. */
+void hugepages_unpin(int fd);
+
+/**
+ * hugepages_frames - the address on the bus of each page of 4 KiB; pinned before
  *
  * @bus: filled with @nr_pages addresses
  *

@@ -85,6 +85,7 @@ static void what_a_dead_process_had_is_released(void)
 	char dir[] = "/tmp/hugepages-XXXXXX";
 	struct error why = { "" };
 	void *base;
+	int fd;
 
 	check(mkdtemp(dir));
 	if (hugepages_create(dir, 1, &base, &why)) {
@@ -92,6 +93,9 @@ static void what_a_dead_process_had_is_released(void)
 		skip("there are no hugepages to be had");
 	}
 	memset(base, 0xee, HUGEPAGES_BYTES);
+	fd = hugepages_pin(base, 1, &why);
+	check(fd >= 0);
+	hugepages_unpin(fd);
 	munmap(base, HUGEPAGES_BYTES);
 	check(rmdir(dir) < 0);
 	check_eq(hugepages_release(dir), 1);

@@ -23,14 +23,34 @@ hugepages() {
 	cat /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages
 }
 
+# Where the kernel has the first page of the daemon's: its frame, of the entry's 55 low bits.
+daemon_frame() {
+	local at
+	at=$(sed -n 's,-.*/hugepages/memory$,,p' "/proc/$daemon_pid/maps")
+	dd if="/proc/$daemon_pid/pagemap" bs=8 skip=$((0x$at / 4096)) count=1 2>/dev/null |
+		od -An -tx8 | awk '{ print "0x" substr($1, 4) }'
+}
+
+# As mcelog and rasdaemon do with memory that has had too many corrected errors.
+soft_offline=/sys/devices/system/memory/soft_offline_page
+
+move_away() {
+	echo "$(($1 * 4096))" >$soft_offline
+}
+
 dom0() {
-	local pv pvh
+	local pv pvh frame
 	pv=$(nvme_bdf disk0)
 	pvh=$(nvme_bdf disk1)
 	check "there are no hugepages before" is "$(hugepages)" 0
 	check "xenblkd starts" start_xenblkd
 	check "it asked Xen, and says what it got" daemon_says 'data goes by grant copy hypercalls, .* in hugepages; none goes direct'
 	check "it made as many hugepages as it needs" is "$(hugepages)" 10
+	frame=$(daemon_frame)
+	say "the first is frame $frame"
+	check "the kernel moves memory if told to" [ -w $soft_offline ]
+	check "it cannot move these" not move_away "$frame"
+	check "and has not" is "$(daemon_frame)" "$frame"
 	MEMORY=512 check "xl creates a PV guest" guest_create g1 pv "$(disk xvda "nvme:$pv/1")"
 	MEMORY=512 check "xl creates a PVH guest" guest_create g2 pvh "$(disk xvda "nvme:$pvh/1?transfer=direct")"
 	check "the PV guest boots" guest_wait g1 || return
@@ -58,6 +78,11 @@ dom0() {
 	check "xenblkd ends" stop_xenblkd
 	check "no hugepages are left" is "$(hugepages)" 0
 	check "nor a mount" not grep hugetlbfs /proc/mounts
+	echo 4 >/proc/sys/vm/nr_hugepages
+	check "where some are set aside, xenblkd starts" start_xenblkd
+	check "takes them, and has the rest made" is "$(hugepages)" 10
+	check "ends" stop_xenblkd
+	check "and leaves those that were set aside" is "$(hugepages)" 4
 }
 
 host_after() {
