@@ -57,6 +57,7 @@ struct ctrl {
 	struct log_limit log_limit; /* for what the controller reports */
 
 	uint32_t depth; /* entries of an I/O queue */
+	uint32_t max_qids; /* I/O queues that it is asked for */
 	uint32_t doorbell_bytes; /* from one doorbell to the next */
 	uint32_t ready_ms; /* how long it may take to start or stop */
 	uint32_t page_min_bytes;

@@ -230,6 +230,7 @@ static inline void fake_ctrl(struct fake *f)
 	list_init(&c->stuck);
 	pthread_mutex_init(&c->lock, NULL);
 	c->depth = CTRL_QUEUE_DEPTH;
+	c->max_qids = FAKE_QUEUES - 1;
 	c->doorbell_bytes = 4;
 	/* So long that a busy machine is not taken for a controller that hangs. */
 	c->ready_ms = 10000;
