@@ -35,8 +35,8 @@
 /* How long an I/O command may take. */
 #define CTRL_TIMEOUT_MS 30000u
 
-/* How long an admin command may take. */
-#define CTRL_ADMIN_TIMEOUT_MS 30000u
+/* How long an admin command may take; a reactor that ends a queue waits for one at the most. */
+#define CTRL_ADMIN_TIMEOUT_MS 20000u
 
 /* The pages of the controller's own. */
 enum ctrl_page {
