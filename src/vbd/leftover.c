@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "grant.h"
+#include "hugepages.h"
 #include "io.h"
 #include "log.h"
 #include "record.h"
@@ -275,6 +276,18 @@ static int unpin_all(struct leftover *l, struct error *e)
 	return 0;
 }
 
+static int release_hugepages(const char *state_dir, struct error *e)
+{
+	int nr = hugepages_release(state_dir);
+
+	if (nr < 0)
+		return error_set(e, -nr, "cannot let go of hugepages in %s: %s", state_dir,
+				 strerror(-nr));
+	if (nr)
+		log_warning("a predecessor was killed: let go of %d hugepages of its memory", nr);
+	return 0;
+}
+
 static void left_path(char *path, size_t size, const char *state_dir, const char *disk,
 		      uint32_t queue)
 {
@@ -349,6 +362,8 @@ int leftover_release(const char *state_dir, struct error *e)
 		err = unmap_all(&l, e);
 	if (!err)
 		err = unpin_all(&l, e);
+	if (!err)
+		err = release_hugepages(state_dir, e);
 	for (uint32_t i = 0; i < l.nr_found; i++) {
 		if (err)
 			record_close(&l.found[i].record);

@@ -58,7 +58,7 @@ static enum negotiate_event vbd_open(struct vbd *v)
 {
 	struct bdev_open_args args = {
 		.read_only = v->config.read_only,
-		.dmem = dmem_has_bus(v->host->dmem) ? v->host->dmem : NULL,
+		.dmem = v->host->dmem,
 		.state_dir = v->host->state_dir,
 	};
 	struct error e = { "" };
@@ -150,7 +150,19 @@ static uint32_t direct_from_bytes(const struct vbd *v)
 	const struct transfer *t =
 		v->config.has_transfer ? &v->config.transfer : &v->host->transfer;
 
-	return v->bdev->info.dma ? t->direct_from_bytes : TRANSFER_COPY_ALL;
+	return v->bdev->info.dma && dmem_has_window(v->host->dmem) ? t->direct_from_bytes
+								   : TRANSFER_COPY_ALL;
+}
+
+/* It was asked for by name, of a device that could; served by copy it is better off than not. */
+static void warn_not_direct(struct vbd *v)
+{
+	const struct transfer *t = &v->config.transfer;
+
+	if (v->config.has_transfer && !t->direct_from_bytes && v->bdev->info.dma &&
+	    !dmem_has_window(v->host->dmem) && may_log(v, &v->error_limit))
+		log_warning("%s: transfer=direct is not to be had in this domain: data is copied",
+			    v->name);
 }
 
 static void transfer_words(uint32_t from_bytes, char *text, size_t size)
@@ -285,6 +297,7 @@ static enum negotiate_event vbd_connect(struct vbd *v)
 		set_error(v, LOG_LEVEL_WARNING, err, &e);
 		return EVENT_CONNECT_FAILED;
 	}
+	warn_not_direct(v);
 	transfer_words(direct_from_bytes(v), transfer, sizeof(transfer));
 	if (may_log(v, &v->news_limit))
 		log_info("%s: connected: %s, %u queue%s of %u slots, transfer %s", v->name,
