@@ -18,6 +18,7 @@ struct rig {
 	struct reactor reactor;
 	struct pipeline pl;
 	struct dmem dmem;
+	struct bdev bdev;
 	void *pages[NR_PAGES];
 	struct queue *q[2];
 	struct blkif_sring *ring[2];
@@ -31,6 +32,7 @@ static bool rig_open_queue(struct rig *rig, uint32_t i, const char *name)
 		.pipeline = &rig->pl,
 		.control = &rig->reactor,
 		.limits = { .size_bytes = 1ull << 30, .flush = true, .max_indirect_segments = 256 },
+		.bdev = &rig->bdev,
 		.direct_from_bytes = UINT32_MAX,
 		.state_dir = rig->dir,
 		.name = name,
