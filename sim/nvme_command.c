@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What commands do. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -36,6 +37,7 @@ static void identify_controller(const struct device *d, uint8_t *page)
 	page[512] = 0x66;
 	page[513] = 0x44;
 	put32(page + 516, d->nr_namespaces);
+	page[520] = d->zeroes_alone ? 8 : 12; /* ONCS: write zeroes, dataset management */
 	page[525] = 1; /* a volatile write cache: the page cache */
 }
 
@@ -47,6 +49,7 @@ static void identify_namespace(const struct device *d, uint32_t nsid, uint8_t *p
 	put64(page, blocks);
 	put64(page + 8, blocks);
 	put64(page + 16, blocks);
+	page[33] = 1 | 8; /* DLFEAT: as zeroes, and by write zeroes too */
 	page[128 + 2] = (uint8_t)__builtin_ctz(d->block_bytes);
 }
 
@@ -235,12 +238,44 @@ static uint16_t transfer(struct device *d, const struct nvme_sqe *sqe)
 		return STATUS_TRANSFER_ERROR;
 	if (sqe->opcode == NVME_WRITE) {
 		SIM_COUNT(device_reads, bytes);
-		n = pwritev(ns->fd, iov, (int)nr_pieces, at);
+		n = pwritev2(ns->fd, iov, (int)nr_pieces, at,
+			     sqe->cdw12 & NVME_FUA ? RWF_DSYNC : 0);
 	} else {
 		SIM_COUNT(device_writes, bytes);
 		n = preadv(ns->fd, iov, (int)nr_pieces, at);
 	}
 	return n == (ssize_t)bytes ? STATUS_OK : STATUS_INTERNAL;
+}
+
+static uint16_t deallocate(struct device *d, uint32_t nsid, uint64_t lba, uint32_t nr)
+{
+	const struct device_namespace *ns = &d->namespaces[nsid - 1];
+	uint64_t end = ns->bytes / d->block_bytes, bytes = (uint64_t)nr * d->block_bytes;
+
+	if (lba >= end || nr > end - lba)
+		return STATUS_OUT_OF_RANGE;
+	SIM_COUNT(nvme_deallocated_bytes, bytes);
+	return fallocate(ns->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			 (off_t)(lba * d->block_bytes), (off_t)bytes)
+		       ? STATUS_INTERNAL
+		       : STATUS_OK;
+}
+
+/* 6.7; of its ranges those that are in one page. */
+static uint16_t manage(struct device *d, const struct nvme_sqe *sqe)
+{
+	uint32_t nr = (sqe->cdw10 & 0xff) + 1;
+	const struct nvme_dsm_range *ranges =
+		device_dma(d, sqe->prp1, nr * (uint32_t)sizeof(*ranges));
+	uint16_t status = STATUS_OK;
+
+	if (!ranges || sqe->prp1 % 4)
+		return STATUS_TRANSFER_ERROR;
+	if (!(sqe->cdw11 & NVME_DSM_DEALLOCATE))
+		return STATUS_OK;
+	for (uint32_t i = 0; i < nr && status == STATUS_OK; i++)
+		status = deallocate(d, sqe->nsid, ranges[i].first_block, ranges[i].nr_blocks);
+	return status;
 }
 
 static uint16_t flush(struct device *d, uint32_t nsid)
@@ -263,9 +298,18 @@ uint16_t device_io(struct device *d, const struct nvme_sqe *sqe)
 		return c->nvme_status ? (uint16_t)c->nvme_status : (uint16_t)STATUS_INTERNAL;
 	if (sqe->opcode == NVME_FLUSH)
 		return flush(d, sqe->nsid);
-	if (sqe->opcode != NVME_READ && sqe->opcode != NVME_WRITE)
-		return STATUS_INVALID_OPCODE;
 	if (!sqe->nsid || sqe->nsid > d->nr_namespaces)
 		return STATUS_INVALID_NAMESPACE;
-	return transfer(d, sqe);
+	switch (sqe->opcode) {
+	case NVME_READ:
+	case NVME_WRITE:
+		return transfer(d, sqe);
+	case NVME_WRITE_ZEROES:
+		return deallocate(d, sqe->nsid, sqe->cdw10 | (uint64_t)sqe->cdw11 << 32,
+				  (sqe->cdw12 & 0xffff) + 1);
+	case NVME_DATASET_MANAGEMENT:
+		return d->zeroes_alone ? STATUS_INVALID_OPCODE : manage(d, sqe);
+	default:
+		return STATUS_INVALID_OPCODE;
+	}
 }

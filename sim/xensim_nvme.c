@@ -134,10 +134,13 @@ static int parse(struct device *d, int argc, char **argv)
 	int opt, err = 0;
 
 	d->block_bytes = 512;
-	while ((opt = getopt(argc, argv, "4")) != -1) {
-		if (opt != '4')
+	while ((opt = getopt(argc, argv, "4z")) != -1) {
+		if (opt == '4')
+			d->block_bytes = 4096;
+		else if (opt == 'z')
+			d->zeroes_alone = true;
+		else
 			return -EINVAL;
-		d->block_bytes = 4096;
 	}
 	if (optind + 2 > argc || strlen(argv[optind]) >= sizeof(d->bdf))
 		return -EINVAL;
@@ -154,8 +157,9 @@ int main(int argc, char **argv)
 
 	err = parse(&d, argc, argv);
 	if (err == -EINVAL) {
-		fprintf(stderr, "Usage: XENSIM_DIR=DIR xensim-nvme [-4] BDF FILE...\n\n"
-				"  -4  blocks of 4096 bytes instead of 512\n");
+		fprintf(stderr, "Usage: XENSIM_DIR=DIR xensim-nvme [-4z] BDF FILE...\n\n"
+				"  -4  blocks of 4096 bytes instead of 512\n"
+				"  -z  deallocates by write zeroes alone\n");
 		return 2;
 	}
 	if (!err)

@@ -62,8 +62,11 @@ static enum negotiate_event vbd_open(struct vbd *v)
 		.state_dir = v->host->state_dir,
 	};
 	struct error e = { "" };
-	int err = transfer_cut(v->config.uri, &v->config.transfer, &v->config.has_transfer, &e);
+	bool found = false;
+	int err = transfer_cut(v->config.uri, &v->config.transfer, &found, &e);
 
+	/* It is there the first time alone, and holds for all that follow. */
+	v->config.has_transfer |= found;
 	if (!err)
 		err = bdev_open(v->config.uri, &args, &v->bdev, &e);
 	if (err) {

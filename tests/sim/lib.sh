@@ -87,10 +87,11 @@ start_store() {
 	wait_for 10 [ -S "$XENSIM_DIR/store.0" ] && wait_for 10 sim 0 xenstore-exists /local/domain/0
 }
 
-# start_nvme BDF FILE... - a controller with a namespace for each
+# start_nvme [-OPTIONS] BDF FILE... - a controller with a namespace for each
 start_nvme() {
 	"$BUILD/sim/xensim-nvme" "$@" &
 	nvme_pid=$!
+	[ "${1#-}" = "$1" ] || shift
 	wait_for 10 [ -L "$XENSIM_DIR/sys/bus/pci/devices/$1/driver" ]
 }
 
