@@ -42,9 +42,11 @@ int sim_grant_share(uint16_t domid, uint16_t grantee, bool writable, uint32_t *r
 
 static void forget(struct sim_domain *d, uint32_t ref)
 {
-	sim_frame_put(d->grants[ref].frame);
+	uint32_t frame = d->grants[ref].frame;
+
 	d->grants[ref] = (struct sim_grant){ .next = d->grants_free };
 	d->grants_free = ref;
+	sim_frame_put(frame);
 	SIM_COUNT(shared_pages, -1);
 }
 
@@ -77,6 +79,19 @@ static int16_t check_entry(uint16_t domid, uint16_t granter, uint32_t ref, bool 
 	return GNTST_okay;
 }
 
+/* A device map that began and did not end is undone: its caller may not have been told. */
+static void begin(uint16_t domid, uint32_t handle)
+{
+	sim()->doing.domid = domid;
+	sim()->doing.handle = handle;
+	__atomic_store_n(&sim()->doing.active, true, __ATOMIC_RELEASE);
+}
+
+static void end(void)
+{
+	__atomic_store_n(&sim()->doing.active, false, __ATOMIC_RELEASE);
+}
+
 int16_t sim_grant_map(uint16_t domid, uint16_t process, uint16_t granter, uint32_t ref,
 		      bool readonly, uint32_t *handle, uint32_t *frame)
 {
@@ -93,6 +108,8 @@ int16_t sim_grant_map(uint16_t domid, uint16_t process, uint16_t granter, uint32
 		d->maps_free = d->maps[at].next;
 	else
 		at = d->maps_used++;
+	if (!process)
+		begin(domid, at);
 	g = &domain(granter)->grants[ref];
 	g->nr_maps++;
 	g->nr_writable += !readonly;
@@ -120,6 +137,8 @@ int16_t sim_grant_unmap(uint16_t domid, uint32_t handle)
 	if (handle >= SIM_MAPS || !(d->maps[handle].flags & SIM_MAPPED))
 		return GNTST_bad_handle;
 	map = d->maps[handle];
+	if (map.flags & SIM_MAP_DEVICE)
+		begin(domid, handle);
 	d->maps[handle] = (struct sim_map){ .next = d->maps_free };
 	d->maps_free = handle;
 	g = &domain(map.granter)->grants[map.ref];
@@ -155,16 +174,22 @@ void sim_grant_op_map(uint16_t domid, struct gnttab_map_grant_ref *op)
 	}
 	/* Last: a record that is read after a kill goes by it. */
 	__atomic_store_n(&op->status, status, __ATOMIC_RELEASE);
+	end();
 }
 
 static int16_t unmap(uint16_t domid, const struct gnttab_unmap_grant_ref *op)
 {
-	const struct sim_map *map;
+	struct sim_map *map;
 	uint32_t frame;
 
 	if (op->handle >= SIM_MAPS)
 		return GNTST_bad_handle;
 	map = &domain(domid)->maps[op->handle];
+	if (map->flags & SIM_MAP_INTERRUPTED) {
+		*map = (struct sim_map){ .next = domain(domid)->maps_free };
+		domain(domid)->maps_free = (uint32_t)op->handle;
+		return GNTST_okay;
+	}
 	/* Those of gntdev are mapped for the host, which user space cannot undo. */
 	if (!(map->flags & SIM_MAPPED) || !(map->flags & SIM_MAP_DEVICE))
 		return GNTST_bad_handle;
@@ -189,6 +214,7 @@ void sim_grant_op_unmap(uint16_t domid, struct gnttab_unmap_grant_ref *op)
 	if (status != GNTST_okay)
 		SIM_COUNT(bad_operations, 1);
 	__atomic_store_n(&op->status, status, __ATOMIC_RELEASE);
+	end();
 }
 
 int16_t sim_grant_acquire(uint16_t domid, uint16_t granter, uint32_t ref, bool readonly,
@@ -251,6 +277,90 @@ void sim_grant_op_copy(uint16_t domid, struct gnttab_copy *op)
 	__atomic_store_n(&op->status, status, __ATOMIC_RELEASE);
 }
 
+/* Which pages there are is said by the grants. */
+static void repair_frames(void)
+{
+	struct sim_state *s = sim();
+
+	s->frames_free = 0;
+	for (uint32_t i = SIM_FRAME_FIRST; i < s->frames_used; i++)
+		s->frames[i ^ 1] = (struct sim_frame){ 0 };
+	for (uint16_t domid = 0; domid < SIM_DOMAINS; domid++) {
+		for (uint32_t i = SIM_GRANT_RESERVED; i < domain(domid)->grants_used; i++) {
+			struct sim_grant *g = &domain(domid)->grants[i];
+
+			if (g->flags & SIM_GRANTED)
+				s->frames[g->frame] =
+					(struct sim_frame){ .used = true, .owner = domid };
+		}
+	}
+	for (uint32_t i = SIM_FRAME_FIRST; i < s->frames_used; i++) {
+		if (!s->frames[i ^ 1].used)
+			sim_frame_put(i ^ 1);
+	}
+}
+
+static void repair_grants(struct sim_domain *d)
+{
+	d->grants_free = 0;
+	for (uint32_t i = SIM_GRANT_RESERVED; i < d->grants_used; i++) {
+		struct sim_grant *g = &d->grants[i];
+
+		g->nr_maps = g->nr_writable = 0;
+		sim()->counters.shared_pages += g->flags & SIM_GRANTED;
+		if (!(g->flags & SIM_GRANTED)) {
+			*g = (struct sim_grant){ .next = d->grants_free };
+			d->grants_free = i;
+		}
+	}
+}
+
+static void repair_maps(struct sim_domain *d)
+{
+	d->maps_free = 0;
+	for (uint32_t i = 1; i < d->maps_used; i++) {
+		struct sim_map *map = &d->maps[i];
+		struct sim_grant *g = &domain(map->granter)->grants[map->ref];
+
+		/* Its handle waits for who comes next. */
+		if (map->flags & SIM_MAP_INTERRUPTED)
+			continue;
+		if (!(map->flags & SIM_MAPPED)) {
+			map->next = d->maps_free;
+			d->maps_free = i;
+			continue;
+		}
+		g->nr_maps++;
+		g->nr_writable += !(map->flags & SIM_MAP_READONLY);
+		sim()->frames[g->frame].nr_device += !!(map->flags & SIM_MAP_DEVICE);
+		sim()->counters.mapped_pages++;
+	}
+}
+
+void sim_grant_repair(void)
+{
+	struct sim_state *s = sim();
+
+	if (s->doing.active)
+		domain(s->doing.domid)->maps[s->doing.handle].flags = SIM_MAP_INTERRUPTED;
+	s->counters.shared_pages = s->counters.mapped_pages = 0;
+	repair_frames();
+	for (uint16_t domid = 0; domid < SIM_DOMAINS; domid++)
+		repair_grants(domain(domid));
+	for (uint16_t domid = 0; domid < SIM_DOMAINS; domid++)
+		repair_maps(domain(domid));
+	/* What was ended went with its last map, but for who was killed just there. */
+	for (uint16_t domid = 0; domid < SIM_DOMAINS; domid++) {
+		for (uint32_t i = SIM_GRANT_RESERVED; i < domain(domid)->grants_used; i++) {
+			struct sim_grant *g = &domain(domid)->grants[i];
+
+			if ((g->flags & SIM_GRANT_ENDED) && !g->nr_maps)
+				forget(domain(domid), i);
+		}
+	}
+	end();
+}
+
 void sim_grant_release(uint16_t process)
 {
 	for (uint16_t domid = 0; domid < SIM_DOMAINS; domid++) {
@@ -275,6 +385,7 @@ void sim_grant_end_domain(uint16_t domid)
 		if (d->maps[i].flags & SIM_MAPPED)
 			sim_grant_unmap(domid, i);
 	}
+	end();
 	for (uint32_t i = SIM_GRANT_RESERVED; i < d->grants_used; i++) {
 		if ((d->grants[i].flags & (SIM_GRANTED | SIM_GRANT_ENDED)) == SIM_GRANTED)
 			sim_grant_end(domid, i);

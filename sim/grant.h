@@ -40,6 +40,14 @@ void sim_grant_op_copy(uint16_t domid, struct gnttab_copy *op);
 int16_t sim_grant_acquire(uint16_t domid, uint16_t granter, uint32_t ref, bool readonly,
 			  uint8_t **page);
 
+/**
+ * sim_grant_repair - after somebody was killed within any of these
+ *
+ * Counts and free lists are made anew from the entries. A map or unmap that was under way is undone,
+ * whatever its caller was told or not; an unmap of it, by who comes next and cannot know, does well.
+ */
+void sim_grant_repair(void);
+
 /* sim_grant_release - a process has ended. */
 void sim_grant_release(uint16_t process);
 

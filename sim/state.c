@@ -84,12 +84,12 @@ uint16_t sim_domid(void)
 
 void sim_lock(pthread_mutex_t *lock)
 {
-	/*
-	 * Who died here was within one operation. Each of them makes its change visible by one store,
-	 * so that the worst is an entry that nobody has: a real hypervisor would have gone on.
-	 */
-	if (pthread_mutex_lock(lock) == EOWNERDEAD)
-		pthread_mutex_consistent(lock);
+	if (pthread_mutex_lock(lock) != EOWNERDEAD)
+		return;
+	/* Who had it was killed in the middle; a hypervisor would have gone on to the end. */
+	if (lock == &self.state->grants_lock)
+		sim_grant_repair();
+	pthread_mutex_consistent(lock);
 }
 
 void sim_unlock(pthread_mutex_t *lock)

@@ -57,6 +57,8 @@ enum sim_map_flags {
 	SIM_MAPPED = 1,
 	SIM_MAP_READONLY = 2,
 	SIM_MAP_DEVICE = 4,
+	/* Not mapped: who did it or undid it was killed before it was told. See sim_grant_repair(). */
+	SIM_MAP_INTERRUPTED = 8,
 };
 
 struct sim_map {
@@ -118,6 +120,11 @@ struct sim_state {
 	struct sim_controls controls;
 
 	pthread_mutex_t grants_lock;
+	struct {
+		bool active;
+		uint16_t domid;
+		uint32_t handle;
+	} doing; /* the map or unmap that is under way */
 	uint32_t frames_used, frames_free;
 	struct sim_process processes[SIM_PROCESSES]; /* [0] is nobody */
 	struct sim_frame frames[SIM_FRAMES];

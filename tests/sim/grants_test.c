@@ -430,6 +430,35 @@ static void a_hypercall_stops_in_the_middle_on_request(void)
 	check_eq(ops[2].status, 77);
 }
 
+/* Killed within the hypervisor, as it were: the lock is held, and the operation half done. */
+static void stop_in_the_middle(void *arg)
+{
+	struct gnttab_map_grant_ref *op = arg;
+
+	sim_lock(&sim()->grants_lock);
+	sim_grant_unmap(BACK, (uint32_t)op->handle);
+}
+
+static void what_a_kill_interrupts_can_be_undone_once(void)
+{
+	struct gnttab_map_grant_ref ops[2];
+	uint32_t refs[2];
+	char *front = xengntshr_share_pages(shr, BACK, 2, refs, 1);
+
+	check(front);
+	check_eq(map_device(FRONT, refs[0], 0, &ops[0]), GNTST_okay);
+	check_eq(map_device(FRONT, refs[1], 0, &ops[1]), GNTST_okay);
+	in_a_process_that_dies(stop_in_the_middle, &ops[0]);
+	check_eq(count("mapped_pages"), 1);
+	check_eq(count("shared_pages"), 2);
+	check_eq(unmap_device(ops[0].handle, ops[0].dev_bus_addr), GNTST_okay);
+	check_eq(unmap_device(ops[0].handle, ops[0].dev_bus_addr), GNTST_bad_handle);
+	check_eq(unmap_device(ops[1].handle, ops[1].dev_bus_addr), GNTST_okay);
+	check_eq(count("mapped_pages"), 0);
+	check_eq(xengntshr_unshare(shr, front, 2), 0);
+	check_eq(count("shared_pages"), 0);
+}
+
 static void a_domain_that_cannot_be_opens_nothing(void)
 {
 	be(SIM_DOMAINS);
@@ -462,6 +491,7 @@ int main(void)
 	tap_run(a_table_has_an_end);
 	tap_run(operations_fail_on_request);
 	tap_run(a_hypercall_stops_in_the_middle_on_request);
+	tap_run(what_a_kill_interrupts_can_be_undone_once);
 	tap_run(a_domain_that_cannot_be_opens_nothing);
 	xencall_close(call);
 	xengnttab_close(tab);

@@ -113,7 +113,7 @@ start_daemon() {
 }
 
 daemon_ready() {
-	kill -0 "$daemon_pid" && daemon_says ' ready: '
+	kill -0 "$daemon_pid" 2>/dev/null && daemon_says ' ready: '
 }
 
 # The daemon ends, and well.
