@@ -124,7 +124,7 @@ void sim_cost(uint64_t ns)
 		return;
 	end = now_ns() + ns;
 	while (now_ns() < end)
-		__builtin_ia32_pause();
+		;
 }
 
 int sim_set(const char *words)

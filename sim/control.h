@@ -43,7 +43,7 @@ struct sim_controls {
 	/* Of all NVMe controllers: an I/O command that fails, or is never answered. */
 	struct sim_fault nvme_fail, nvme_silent;
 	uint64_t nvme_status; /* of one that fails; 0: internal error */
-	uint64_t nvme_delay_us; /* from a command to its answer */
+	uint64_t nvme_delay_us; /* until a command is carried out, on the average */
 	uint64_t nvme_hold; /* 1: doorbells are not looked at */
 	uint64_t nvme_fatal; /* 1: CSTS.CFS; back at 0 with the next reset */
 	uint64_t nvme_gone; /* 1: pulled out */

@@ -116,6 +116,7 @@ static uint16_t delete_sq(struct device *d, uint32_t qid)
 	if (!qid || qid >= DEVICE_QUEUES || !d->sqs[qid].bus)
 		return STATUS_INVALID_QID;
 	d->sqs[qid] = (struct device_sq){ 0 };
+	device_forget(d, (uint16_t)qid);
 	return STATUS_OK;
 }
 

@@ -60,11 +60,11 @@ struct device_namespace {
 	uint64_t bytes;
 };
 
-/* An answer that is not due yet. */
+/* A command that was taken and is not carried out yet. */
 struct device_late {
 	uint64_t due_ns;
-	uint16_t cqid;
-	struct nvme_cqe cqe;
+	uint16_t qid;
+	struct nvme_sqe sqe;
 };
 
 struct device {
@@ -78,7 +78,7 @@ struct device {
 	struct device_sq sqs[DEVICE_QUEUES];
 	struct device_cq cqs[DEVICE_QUEUES];
 	struct device_late late[DEVICE_LATE];
-	uint32_t late_head, late_tail;
+	uint32_t nr_late;
 };
 
 /* device_dma - @bytes, within a page, at a bus address. Return: where, or NULL: it may not. */
@@ -86,6 +86,9 @@ void *device_dma(struct device *d, uint64_t bus, uint32_t bytes);
 
 /* device_reset - no queues, doorbells at 0. */
 void device_reset(struct device *d);
+
+/* device_forget - commands of a queue that were taken. */
+void device_forget(struct device *d, uint16_t qid);
 
 /* device_poll - takes commands off all queues. Return: true if there was something to do. */
 bool device_poll(struct device *d);

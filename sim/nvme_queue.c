@@ -32,7 +32,7 @@ void device_reset(struct device *d)
 	memset(d->sqs, 0, sizeof(d->sqs));
 	memset(d->cqs, 0, sizeof(d->cqs));
 	memset(d->bar + NVME_DOORBELLS, 0, 8 * DEVICE_QUEUES);
-	d->late_head = d->late_tail = 0;
+	d->nr_late = 0;
 	d->broken = false;
 }
 
@@ -70,36 +70,56 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-static void answer(struct device *d, uint16_t cqid, const struct nvme_cqe *cqe)
+/* Around a mean, so that commands end in another order than they began. */
+static uint64_t due_ns(uint64_t delay_us)
 {
-	uint64_t delay_us = cqid ? sim()->controls.nvme_delay_us : 0;
-	struct device_late *late = &d->late[d->late_tail % DEVICE_LATE];
+	static uint64_t x = 88172645463325252u;
 
-	/* In order: none goes before one that waits already. */
-	if ((!delay_us && d->late_head == d->late_tail) || !cqid) {
-		post(d, cqid, cqe);
-		return;
-	}
-	*late = (struct device_late){ now_ns() + delay_us * 1000, cqid, *cqe };
-	d->late_tail++;
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return now_ns() + delay_us * 500 + x % (delay_us * 1000);
 }
 
-static bool answer_late(struct device *d)
+static void carry_out(struct device *d, uint16_t qid, const struct nvme_sqe *sqe)
 {
-	bool some = d->late_head != d->late_tail;
+	struct nvme_cqe cqe = { .sq_id = qid, .cid = sqe->cid };
 
-	while (d->late_head != d->late_tail) {
-		struct device_late *late = &d->late[d->late_head % DEVICE_LATE];
+	cqe.status = qid ? device_io(d, sqe) : device_admin(d, sqe, &cqe.result);
+	cqe.sq_head = (uint16_t)d->sqs[qid].head;
+	if (cqe.status != STATUS_NO_ANSWER)
+		post(d, d->sqs[qid].cqid, &cqe);
+}
 
-		if (late->due_ns > now_ns())
-			break;
-		post(d, late->cqid, &late->cqe);
-		d->late_head++;
+void device_forget(struct device *d, uint16_t qid)
+{
+	for (uint32_t i = 0; i < d->nr_late;) {
+		if (d->late[i].qid == qid)
+			d->late[i] = d->late[--d->nr_late];
+		else
+			i++;
+	}
+}
+
+static bool carry_out_late(struct device *d)
+{
+	bool some = d->nr_late;
+	uint64_t now = some ? now_ns() : 0;
+
+	for (uint32_t i = 0; i < d->nr_late;) {
+		struct device_late late = d->late[i];
+
+		if (late.due_ns > now) {
+			i++;
+			continue;
+		}
+		d->late[i] = d->late[--d->nr_late];
+		carry_out(d, late.qid, &late.sqe);
 	}
 	return some;
 }
 
-/* What is answered but not taken by the driver, and what will be. */
+/* For what is not taken by the driver yet, and for what will be answered. */
 static bool has_room(struct device *d, uint16_t cqid)
 {
 	const struct device_cq *cq = &d->cqs[cqid];
@@ -107,14 +127,13 @@ static bool has_room(struct device *d, uint16_t cqid)
 
 	if (!cq->bus || head >= cq->depth)
 		return false;
-	return (cq->tail + cq->depth - head) % cq->depth + (d->late_tail - d->late_head) + 1 <
-	       cq->depth;
+	return (cq->tail + cq->depth - head) % cq->depth + d->nr_late + 1 < cq->depth;
 }
 
 static void take(struct device *d, uint16_t qid)
 {
+	uint64_t delay_us = sim()->controls.nvme_delay_us;
 	struct device_sq *sq = &d->sqs[qid];
-	struct nvme_cqe cqe = { .sq_id = qid };
 	const struct nvme_sqe *at = entry(d, sq->bus, sq->head, sizeof(*at));
 	struct nvme_sqe sqe;
 
@@ -124,11 +143,10 @@ static void take(struct device *d, uint16_t qid)
 	}
 	sqe = *at;
 	sq->head = (sq->head + 1) % sq->depth;
-	cqe.cid = sqe.cid;
-	cqe.status = qid ? device_io(d, &sqe) : device_admin(d, &sqe, &cqe.result);
-	cqe.sq_head = (uint16_t)sq->head;
-	if (cqe.status != STATUS_NO_ANSWER)
-		answer(d, sq->cqid, &cqe);
+	if (qid && delay_us && d->nr_late < DEVICE_LATE)
+		d->late[d->nr_late++] = (struct device_late){ due_ns(delay_us), qid, sqe };
+	else
+		carry_out(d, qid, &sqe);
 }
 
 static bool poll_queue(struct device *d, uint16_t qid)
@@ -167,5 +185,5 @@ bool device_poll(struct device *d)
 		if (!qid || !sim()->controls.nvme_hold)
 			some |= poll_queue(d, qid);
 	}
-	return answer_late(d) || some;
+	return carry_out_late(d) || some;
 }

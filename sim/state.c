@@ -61,12 +61,25 @@ int sim_path(char *path, size_t size, const char *fmt, ...)
 	return m < 0 || (size_t)m >= size - (size_t)n ? -ENAMETOOLONG : 0;
 }
 
-uint16_t sim_domid(void)
+/* Return: 0 and *@domid, or -EINVAL: no such domain can be. */
+static int parse_domid(uint16_t *domid)
 {
 	const char *text = getenv("XENSIM_DOMID");
-	unsigned long domid = text ? strtoul(text, NULL, 10) : 0;
+	char *end = NULL;
+	unsigned long n = text ? strtoul(text, &end, 10) : 0;
 
-	return domid < SIM_DOMAINS ? (uint16_t)domid : SIM_DOMAINS - 1;
+	if (text && (end == text || *end || n >= SIM_DOMAINS))
+		return -EINVAL;
+	*domid = (uint16_t)n;
+	return 0;
+}
+
+uint16_t sim_domid(void)
+{
+	uint16_t domid = 0;
+
+	parse_domid(&domid);
+	return domid;
 }
 
 void sim_lock(pthread_mutex_t *lock)
@@ -247,16 +260,19 @@ fail:
 
 int sim_open(void)
 {
-	int err = 0;
+	uint16_t domid;
+	int err = parse_domid(&domid);
 
+	if (err)
+		return err;
 	pthread_mutex_lock(&self.lock);
 	if (!self.state)
 		err = attach();
 	else if (!self.process)
 		err = enter();
 	pthread_mutex_unlock(&self.lock);
-	if (!err && !self.state->domains[sim_domid()].alive)
-		sim_domain_create(sim_domid());
+	if (!err && !self.state->domains[domid].alive)
+		sim_domain_create(domid);
 	return err;
 }
 

@@ -143,7 +143,7 @@ struct sim_state *sim(void);
 /* sim_path - the name of a file in XENSIM_DIR. Return: 0 or -ENAMETOOLONG. */
 int sim_path(char *path, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* sim_domid - XENSIM_DOMID as it stands now, or 0; each handle keeps what it was at its opening. */
+/* sim_domid - XENSIM_DOMID as sim_open() has found it to be, or 0; each handle keeps what it was then. */
 uint16_t sim_domid(void);
 
 /* sim_process - our own place in the table. */

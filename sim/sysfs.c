@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a program finds below /sys/bus/pci is what stands in XENSIM_DIR/sys/bus/pci, if that is
- * there: so a driver that works by sysfs finds the machine's own devices, and none of the real ones.
+ * What a program finds below /sys/bus/pci is what stands in XENSIM_DIR/sys/bus/pci: a driver that works
+ * by sysfs finds the machine's own devices, and never a real one.
  *
  * Linux stands behind two of these files and does what they say before a write returns. Here it is
  * done when they are opened: a device's driver/unbind takes the driver away, and drivers_probe gives

@@ -236,11 +236,39 @@ fini_reactor:
 	return err;
 }
 
+static void say_how(const struct daemon *d)
+{
+	const struct dmem *m = &d->dmem;
+
+	switch (m->kind) {
+	case DMEM_GRANTED:
+		log_info("data goes by grant copy hypercalls, through %u pages of ours",
+			 buffer_pages(d));
+		break;
+	case DMEM_HUGEPAGES:
+		log_info("data goes by grant copy hypercalls, through %u pages of ours in "
+			 "hugepages; none goes direct: in a domain whose addresses Xen translates "
+			 "it does not map guests' pages for devices alone",
+			 buffer_pages(d));
+		break;
+	case DMEM_ORDINARY:
+		log_warning("data goes by the gntdev driver, through %u pages of ours, and there "
+			    "is no memory for DMA: %s",
+			    buffer_pages(d), m->why.text);
+		break;
+	}
+}
+
 /* Memory, and what a predecessor may have left of it. */
 static int run_with_memory(struct daemon *d)
 {
 	const char *dir = d->options.state_dir;
 	uint32_t nr_pages = buffer_pages(d) + DEVICE_PAGES;
+	struct dmem_args args = {
+		.nr_pages = nr_pages,
+		.domid = d->store.domid,
+		.state_dir = dir,
+	};
 	struct error e = { "" };
 	int err = leftover_release(dir, &e);
 
@@ -256,14 +284,13 @@ static int run_with_memory(struct daemon *d)
 	}
 	dmem_pins_init(d->pins.mem, nr_pages);
 	record_commit(&d->pins);
-	err = dmem_create(&d->dmem, nr_pages, d->store.domid, d->pins.mem, &e);
+	args.pins = d->pins.mem;
+	err = dmem_create(&d->dmem, &args);
 	if (err) {
 		log_error("no memory for %u pages of data", nr_pages);
 		goto destroy_pins;
 	}
-	log_info("data goes by %s, through %u pages of ours%s%s",
-		 dmem_has_bus(&d->dmem) ? "grant copy hypercalls" : "the gntdev driver",
-		 buffer_pages(d), dmem_has_bus(&d->dmem) ? "" : ": ", e.text);
+	say_how(d);
 	err = run_datapath(d);
 	dmem_destroy(&d->dmem);
 destroy_pins:

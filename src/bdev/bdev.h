@@ -89,8 +89,7 @@ struct dmem;
 
 struct bdev_open_args {
 	bool read_only; /* open so that it cannot be written */
-	struct dmem
-		*dmem; /* memory for devices, outlives the bdev; NULL: none with bus addresses */
+	struct dmem *dmem; /* memory for devices, outlives the bdev; NULL: none */
 	const char *state_dir; /* for what has to outlive the process */
 };
 

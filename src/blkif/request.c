@@ -186,6 +186,40 @@ int16_t request_parse(const struct abi *abi, const struct raw_request *raw,
 	}
 }
 
+bool request_is_sound(const struct request *req, uint32_t max_indirect_segments)
+{
+	uint64_t len_bytes = 0;
+
+	if (req->op > REQUEST_DISCARD || req->offset_bytes % SECTOR_BYTES ||
+	    req->len_bytes % SECTOR_BYTES)
+		return false;
+	if (req->indirect)
+		return (req->op == REQUEST_READ || req->op == REQUEST_WRITE) && req->nr_segments &&
+		       req->nr_segments <= max_indirect_segments;
+	if (req->nr_segments > REQUEST_MAX_SEGMENTS)
+		return false;
+	for (size_t i = 0; i < req->nr_segments; i++) {
+		const struct segment *seg = &req->segments[i];
+
+		if (seg->offset_bytes % SECTOR_BYTES || seg->len_bytes % SECTOR_BYTES ||
+		    !seg->len_bytes || seg->offset_bytes + seg->len_bytes > RING_PAGE_BYTES)
+			return false;
+		len_bytes += seg->len_bytes;
+	}
+	if (req->op == REQUEST_DISCARD)
+		return !req->nr_segments && req->len_bytes;
+	return req->len_bytes == len_bytes && (len_bytes || req->op > REQUEST_WRITE);
+}
+
+bool request_is_allowed(const struct request *req, const struct request_limits *limits)
+{
+	bool changes = req->op == REQUEST_DISCARD || (req->op != REQUEST_READ && req->nr_segments);
+
+	return is_within(req, limits) && !(changes && limits->read_only) &&
+	       req->nr_segments <=
+		       (req->indirect ? limits->max_indirect_segments : REQUEST_MAX_SEGMENTS);
+}
+
 int16_t request_peek(const struct ring *r, const struct request_limits *limits, struct request *req)
 {
 	struct raw_request raw;

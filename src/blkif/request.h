@@ -124,6 +124,18 @@ int16_t request_parse_segments(struct request *req, const struct raw_segments *c
 			       const struct request_limits *limits, struct segment *segments);
 
 /**
+ * request_is_sound - true if what was parsed by somebody else agrees with itself
+ *
+ * That its range lies within the disk is for whoever executes it.
+ *
+ * @max_indirect_segments: that an indirect one may have
+ */
+bool request_is_sound(const struct request *req, uint32_t max_indirect_segments);
+
+/* request_is_allowed - true if the disk allows it, by range and kind. */
+bool request_is_allowed(const struct request *req, const struct request_limits *limits);
+
+/**
  * request_peek - copies the ring's next request and checks it; does not consume it
  *
  * Only after ring_pending() said that it is there. Return: as request_parse().

@@ -72,6 +72,26 @@ int ring_attach(struct ring *r, const struct abi *abi, void *shared, uint32_t nr
 	return 0;
 }
 
+int ring_resume(struct ring *r, const struct abi *abi, void *shared, uint32_t nr_pages,
+		uint32_t req_cons, uint32_t rsp_prod)
+{
+	struct ring found = {
+		.abi = abi,
+		.shared = shared,
+		.nr_entries = ring_entries(abi, nr_pages),
+		.req_cons = req_cons,
+		.rsp_prod = rsp_prod,
+		.rsp_pushed = rsp_prod,
+	};
+
+	if (ring_unanswered(&found) > found.nr_entries || ring_pending(&found) < 0)
+		return -EPROTO;
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	write_index(&sring(&found)->rsp_prod, rsp_prod);
+	*r = found;
+	return 0;
+}
+
 int ring_pending(const struct ring *r)
 {
 	uint32_t produced = read_index(&sring(r)->req_prod);

@@ -52,6 +52,18 @@ uint32_t ring_entries(const struct abi *abi, uint32_t nr_pages);
 int ring_attach(struct ring *r, const struct abi *abi, void *shared, uint32_t nr_pages);
 
 /**
+ * ring_resume - goes on where another backend was when it ended in the middle
+ *
+ * Publishes responses up to @rsp_prod, which may have been done before.
+ *
+ * @req_cons, @rsp_prod: where it was, by its own account
+ *
+ * Return: 0; -EPROTO if the ring does not fit to that: it is another; @r is then untouched.
+ */
+int ring_resume(struct ring *r, const struct abi *abi, void *shared, uint32_t nr_pages,
+		uint32_t req_cons, uint32_t rsp_prod);
+
+/**
  * ring_pending - how many requests there are to take
  *
  * Reads the guest's producer index, once. The requests counted are visible to ring_copy_request()

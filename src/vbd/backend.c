@@ -8,6 +8,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "leftover.h"
 #include "log.h"
 #include "vbd_store.h"
 
@@ -110,13 +111,33 @@ static void scan_domain(struct backend *b, const char *domain)
 	free(devices);
 }
 
+static bool has_disk(void *arg, const char *disk)
+{
+	struct backend *b = arg;
+	struct vbd *v;
+	char name[64];
+
+	list_for_each (v, &b->vbds, link) {
+		vbd_record_name(v, name, sizeof(name));
+		if (!strcmp(name, disk))
+			return true;
+	}
+	return false;
+}
+
 static void scan(struct backend *b)
 {
 	unsigned int nr;
 	char **domains = xs_directory(b->host.store->xs, XBT_NULL, b->path, &nr);
+	bool none = !domains && errno == ENOENT;
 
 	for (unsigned int i = 0; domains && i < nr; i++)
 		scan_domain(b, domains[i]);
+	/* Once, for guests that went while there was no daemon. */
+	if (!b->swept && (domains || none)) {
+		b->swept = true;
+		leftover_sweep(b->host.state_dir, has_disk, b);
+	}
 	free(domains);
 }
 

@@ -27,6 +27,7 @@ struct backend {
 	struct reactor_fd retry_fd; /* a timer */
 	struct poller poller;
 	bool rescan; /* there may be disks that we do not know */
+	bool swept; /* what a predecessor left of disks that are no more */
 	bool stopping;
 	void (*stopped)(struct backend *b);
 };

@@ -5,8 +5,10 @@
  * A queue has as many as its ring has slots, so one is always free when a request can be taken. The
  * checked request lies in the record (record.h); what is here is this process's own.
  *
- *   free -> taken -> [fetching] -> [incoming] -> pending -> at the bdev -> [outgoing] -> answered:
- *   free
+ *   free -> pending, meanwhile [fetching] and [incoming] -> at the bdev -> [outgoing] -> answered: free
+ *
+ * It is pending from the moment it is taken, so that a queue's requests come to the bdev in the order
+ * of the ring, whichever of them had to be fetched first.
  *
  * Thread: the reactor of its queue.
  */
@@ -23,18 +25,56 @@
 #include "request.h"
 #include "table.h"
 
+/*
+ * What a successor needs to know of a request. Its daemon may be killed between any two stores, so
+ * they are in this order (the compiler is told; a killed process's stores are all there):
+ *
+ *   taken     the request, then req_idx, then state; it counts once the queue's req_cons is past it,
+ *             and nothing of it has an effect before
+ *   answered  the answer and rsp_idx, then state, then the response into the ring; it counts once
+ *             the queue's rsp_prod is past it, and the guest is told of it after that alone
+ *
+ * So what is in flight at any instant is: those taken with req_idx before req_cons, and one answered
+ * at most, whose response may be half written: it is at rsp_prod, which no guest has seen.
+ */
+enum io_state {
+	IO_FREE,
+	IO_TAKEN,
+	IO_ANSWERED,
+};
+
 struct io_record {
+	uint32_t state; /* enum io_state */
+	uint32_t req_idx, rsp_idx; /* places on the ring */
+	bool settled; /* nothing is to be done but to answer it: */
+	int16_t answer; /* BLKIF_RSP_* */
 	struct request request;
 	uint32_t table; /* number plus 1 of the table that has its segments; 0: they are here */
 	struct io_map maps[REQUEST_MAX_SEGMENTS]; /* one a segment, of a direct transfer */
 };
 
+/* By which a ring is known again: one that the same frontend has made anew differs in it. */
+struct queue_identity {
+	uint32_t refs[16]; /* of the ring's pages */
+	uint32_t nr_pages;
+	uint32_t remote_port;
+	uint32_t entry_bytes; /* the ABI */
+};
+
 /* A queue in its record. What was taken and not answered was in flight when a daemon was killed. */
 struct queue_record {
 	uint32_t req_cons; /* as in struct ring; written before the requests have any effect */
-	uint32_t rsp_pushed; /* written when the guest can see the responses */
+	uint32_t rsp_prod; /* as in struct ring; written before the guest can see the responses */
+	struct queue_identity identity;
+	bool flush_failed; /* the disk's */
 	struct io_record ios[]; /* as many as the ring has slots */
 };
+
+/* record_order - what is written before is in the record before what is written after. */
+static inline void record_order(void)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
 
 static inline size_t queue_record_bytes(uint32_t nr_ios)
 {
@@ -42,7 +82,9 @@ static inline size_t queue_record_bytes(uint32_t nr_ios)
 }
 
 struct io {
-	struct list_node link; /* in the list that its place in the life names */
+	struct list_node link; /* free, pending or outgoing */
+	struct list_node
+		step; /* fetching or incoming: only within a turn, before it is submitted */
 	struct queue *queue;
 	struct io_record *record;
 	struct bdev_io bio;

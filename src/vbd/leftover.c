@@ -11,15 +11,13 @@
 #include <unistd.h>
 
 #include "grant.h"
+#include "hugepages.h"
 #include "io.h"
 #include "log.h"
 #include "record.h"
 #include "transport.h"
 
 #define MAX_RECORDS 65536u
-
-/* What the name of a record ends in whose requests were in flight. */
-#define TORN ".torn"
 
 struct found {
 	struct record record;
@@ -50,21 +48,36 @@ static size_t wanted_bytes(enum record_kind kind, uint32_t nr)
 	return SIZE_MAX;
 }
 
-/* A file that is no record of ours stays where it is: somebody may want to look at it. */
-static int open_all(struct leftover *l, const char *state_dir)
+/*
+ * A file that is no record stays where it is: somebody may want to look at it, or it was not whole
+ * yet, and nothing had come of it. Of another version, it may be all that knows of a guest's pages.
+ */
+static int open_all(struct leftover *l, const char *state_dir, struct error *e)
 {
 	DIR *dir = opendir(state_dir);
 	struct dirent *entry;
+	int err = 0;
 
 	if (!dir)
-		return -errno;
+		return error_set(e, errno, "cannot look into %s: %s", state_dir, strerror(errno));
 	while ((entry = readdir(dir)) && l->nr_found < MAX_RECORDS) {
 		struct found *f = &l->found[l->nr_found];
 
-		if (strstr(entry->d_name, TORN))
+		if (strstr(entry->d_name, LEFTOVER_SUFFIX))
 			continue;
-		if (record_open(&f->record, state_dir, entry->d_name, &f->kind, &f->nr))
+		err = record_open(&f->record, state_dir, entry->d_name, &f->kind, &f->nr);
+		if (err == -EPROTONOSUPPORT) {
+			error_set(e, -err,
+				  "%s/%s is of another version of xenblkd, which was killed: that "
+				  "one "
+				  "alone can let go of what it had mapped; start and stop it first",
+				  state_dir, entry->d_name);
+			break;
+		}
+		if (err) {
+			err = 0;
 			continue;
+		}
 		if (f->record.bytes < wanted_bytes(f->kind, f->nr)) {
 			log_warning("%s is cut short: it is left as it is", f->record.path);
 			record_close(&f->record);
@@ -75,7 +88,7 @@ static int open_all(struct leftover *l, const char *state_dir)
 		l->nr_found++;
 	}
 	closedir(dir);
-	return 0;
+	return err;
 }
 
 /* The maps of requests in @f: runs of them. Return: run @i, *@nr long; NULL behind the last. */
@@ -263,22 +276,22 @@ static int unpin_all(struct leftover *l, struct error *e)
 	return 0;
 }
 
-static void torn_path(char *path, size_t size, const char *state_dir, const char *disk,
-		      uint32_t queue)
+static int release_hugepages(const char *state_dir, struct error *e)
 {
-	snprintf(path, size, "%s/%s-queue-%u" TORN, state_dir, disk, queue);
+	int nr = hugepages_release(state_dir);
+
+	if (nr < 0)
+		return error_set(e, -nr, "cannot let go of hugepages in %s: %s", state_dir,
+				 strerror(-nr));
+	if (nr)
+		log_warning("a predecessor was killed: let go of %d hugepages of its memory", nr);
+	return 0;
 }
 
-bool leftover_is_torn(const char *state_dir, const char *disk)
+static void left_path(char *path, size_t size, const char *state_dir, const char *disk,
+		      uint32_t queue)
 {
-	char path[PATH_MAX];
-
-	for (uint32_t i = 0; i < TRANSPORT_MAX_QUEUES; i++) {
-		torn_path(path, sizeof(path), state_dir, disk, i);
-		if (!access(path, F_OK))
-			return true;
-	}
-	return false;
+	snprintf(path, size, "%s/%s-queue-%u" LEFTOVER_SUFFIX, state_dir, disk, queue);
 }
 
 void leftover_forget(const char *state_dir, const char *disk)
@@ -286,24 +299,51 @@ void leftover_forget(const char *state_dir, const char *disk)
 	char path[PATH_MAX];
 
 	for (uint32_t i = 0; i < TRANSPORT_MAX_QUEUES; i++) {
-		torn_path(path, sizeof(path), state_dir, disk, i);
+		left_path(path, sizeof(path), state_dir, disk, i);
 		unlink(path);
 	}
 }
 
-/* The last look at a record whose maps are undone. */
+void leftover_sweep(const char *state_dir, bool (*known)(void *arg, const char *disk), void *arg)
+{
+	DIR *dir = opendir(state_dir);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		char disk[NAME_MAX + 1];
+		char *end;
+
+		snprintf(disk, sizeof(disk), "%s", entry->d_name);
+		end = strstr(disk, "-queue-");
+		if (!end || !strstr(end, LEFTOVER_SUFFIX))
+			continue;
+		*end = '\0';
+		if (!known(arg, disk))
+			unlinkat(dirfd(dir), entry->d_name, 0);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/*
+ * The last look at a record whose maps are undone. A queue's is kept even if nothing was in flight:
+ * its responses may be in the ring, where the guest does not see them yet.
+ */
 static void put_away(struct found *f)
 {
 	const struct queue_record *q = f->record.mem;
 	char path[PATH_MAX];
 
-	if (f->kind == RECORD_QUEUE && q->req_cons != q->rsp_pushed) {
-		log_warning("%s: %u requests were in flight", f->record.path,
-			    q->req_cons - q->rsp_pushed);
-		snprintf(path, sizeof(path), "%s" TORN, f->record.path);
-		rename(f->record.path, path);
+	if (f->kind != RECORD_QUEUE) {
+		record_destroy(&f->record);
+		return;
 	}
-	record_destroy(&f->record);
+	if (q->req_cons != q->rsp_prod)
+		log_warning("%s: %u requests were in flight", f->record.path,
+			    q->req_cons - q->rsp_prod);
+	snprintf(path, sizeof(path), "%s" LEFTOVER_SUFFIX, f->record.path);
+	rename(f->record.path, path);
+	record_close(&f->record);
 }
 
 int leftover_release(const char *state_dir, struct error *e)
@@ -317,13 +357,13 @@ int leftover_release(const char *state_dir, struct error *e)
 	err = bdev_stop_leftovers(e);
 	if (err)
 		goto free;
-	err = open_all(&l, state_dir);
-	if (err)
-		error_set(e, -err, "cannot look into %s: %s", state_dir, strerror(-err));
+	err = open_all(&l, state_dir, e);
 	if (!err)
 		err = unmap_all(&l, e);
 	if (!err)
 		err = unpin_all(&l, e);
+	if (!err)
+		err = release_hugepages(state_dir, e);
 	for (uint32_t i = 0; i < l.nr_found; i++) {
 		if (err)
 			record_close(&l.found[i].record);

@@ -22,25 +22,22 @@
 
 #include "error.h"
 
-/*
- * Of a disk with requests in flight, the guest's ring alone does not tell what they were: responses
- * come in another order and are written over requests. Until such requests are executed again from
- * the records, a disk that had any must not be served on from its ring: its record stays, by another
- * name, until the disk is gone or its frontend begins anew.
- */
-
-/*
- * leftover_is_torn - true if requests of a disk were in flight when its daemon was killed
- *
- * @disk: the part of its queues' names before "-queue-0"; one torn queue is enough
- */
-bool leftover_is_torn(const char *state_dir, const char *disk);
+/* What the names of records end in that were put aside for inherit.h. */
+#define LEFTOVER_SUFFIX ".left"
 
 /* leftover_forget - the disk's rings are others by now, or gone. */
 void leftover_forget(const char *state_dir, const char *disk);
 
 /**
- * leftover_release - stops what devices a predecessor had running, then unmaps what it had mapped
+ * leftover_sweep - removes what is left of disks that are no more
+ *
+ * @known: true if there is a disk of that name, the part before "-queue-0"
+ */
+void leftover_sweep(const char *state_dir, bool (*known)(void *arg, const char *disk), void *arg);
+
+/**
+ * leftover_release - stops what devices a predecessor had running, unmaps what it had mapped, and
+ * puts its queues' records aside
  *
  * Return: 0; or -errno and *@e: nothing more may be mapped or unmapped then, and nothing was lost.
  */

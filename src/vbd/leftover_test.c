@@ -3,6 +3,8 @@
 #include "leftover.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -47,7 +49,7 @@ static bool leave_queue(const char *name, uint32_t nr)
 	if (record_create(&r, dir, name, RECORD_QUEUE, 32, queue_record_bytes(32)))
 		return false;
 	q = r.mem;
-	q->rsp_pushed = 100;
+	q->rsp_prod = 100;
 	q->req_cons = 100 + nr;
 	record_commit(&r);
 	record_close(&r);
@@ -61,53 +63,75 @@ static bool release(void)
 	return !leftover_release(dir, &e);
 }
 
-static void is_not_torn_with_all_answered(void)
+static bool is_left(const char *queue)
 {
-	check(start());
-	check(leave_queue("vbd-3-51712-queue-0", 0) && leave_queue("vbd-3-51712-queue-1", 0));
-	check(release());
-	check(!leftover_is_torn(dir, "vbd-3-51712"));
-	check_eq(end(), 0);
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s" LEFTOVER_SUFFIX, dir, queue);
+	return !access(path, F_OK);
 }
 
-static void is_torn_if_one_of_its_queues_is(void)
-{
-	static const char *const queues[] = { "vbd-3-51712-queue-0", "vbd-3-51712-queue-3",
-					      "vbd-3-51712-queue-15" };
-
-	for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++) {
-		check(start());
-		check(leave_queue("vbd-3-51712-queue-1", 0) && leave_queue(queues[i], 1));
-		check(release());
-		check(leftover_is_torn(dir, "vbd-3-51712"));
-		/* The next start changes nothing of that. */
-		check(release());
-		check(leftover_is_torn(dir, "vbd-3-51712"));
-		check_eq(end(), 1);
-	}
-}
-
-static void leaves_other_disks_out_of_it(void)
+static void puts_queues_aside_whatever_was_in_flight(void)
 {
 	check(start());
-	check(leave_queue("vbd-3-51712-queue-1", 2));
+	check(leave_queue("vbd-3-51712-queue-0", 0) && leave_queue("vbd-3-51712-queue-15", 7));
 	check(release());
-	check(!leftover_is_torn(dir, "vbd-3-51728"));
-	check(!leftover_is_torn(dir, "vbd-3-5171"));
-	check(!leftover_is_torn(dir, "vbd-33-51712"));
-	check_eq(end(), 1);
+	check(is_left("vbd-3-51712-queue-0") && is_left("vbd-3-51712-queue-15"));
+	/* The next start changes nothing of that. */
+	check(release());
+	check(is_left("vbd-3-51712-queue-0") && is_left("vbd-3-51712-queue-15"));
+	check_eq(end(), 2);
 }
 
 static void forgets_all_queues_of_a_disk_and_no_other(void)
 {
 	check(start());
 	check(leave_queue("vbd-3-51712-queue-0", 1) && leave_queue("vbd-3-51712-queue-2", 32) &&
-	      leave_queue("vbd-4-51712-queue-0", 1));
+	      leave_queue("vbd-4-51712-queue-0", 1) && leave_queue("vbd-3-5171-queue-0", 1));
 	check(release());
 	leftover_forget(dir, "vbd-3-51712");
-	check(!leftover_is_torn(dir, "vbd-3-51712"));
-	check(leftover_is_torn(dir, "vbd-4-51712"));
+	check(!is_left("vbd-3-51712-queue-0") && !is_left("vbd-3-51712-queue-2"));
+	check(is_left("vbd-4-51712-queue-0") && is_left("vbd-3-5171-queue-0"));
+	check_eq(end(), 2);
+}
+
+static void refuses_what_another_version_has_left(void)
+{
+	const uint32_t version = 77;
+	struct error e;
+	FILE *f;
+
+	check(start());
+	check(leave_queue("vbd-3-51712-queue-0", 1));
+	{
+		char path[128];
+
+		snprintf(path, sizeof(path), "%s/vbd-3-51712-queue-0", dir);
+		f = fopen(path, "r+");
+	}
+	check(f && !fseek(f, 8, SEEK_SET) && fwrite(&version, sizeof(version), 1, f) == 1 &&
+	      !fclose(f));
+	check_eq(leftover_release(dir, &e), -EPROTONOSUPPORT);
+	check(strstr(e.text, "another version"));
 	check_eq(end(), 1);
+}
+
+static bool is_disk_four(void *arg, const char *disk)
+{
+	(void)arg;
+	return !strcmp(disk, "vbd-4-51712");
+}
+
+static void sweeps_disks_that_are_gone(void)
+{
+	check(start());
+	check(leave_queue("vbd-3-51712-queue-0", 1) && leave_queue("vbd-4-51712-queue-1", 1));
+	check(release());
+	check(leave_queue("vbd-5-51712-queue-0", 1));
+	leftover_sweep(dir, is_disk_four, NULL);
+	check(!is_left("vbd-3-51712-queue-0") && is_left("vbd-4-51712-queue-1"));
+	/* And the one that was not put aside. */
+	check_eq(end(), 2);
 }
 
 static void takes_away_tables_in_which_nothing_is_mapped(void)
@@ -143,10 +167,10 @@ static void hands_out_as_many_tables_as_there_are(void)
 
 int main(void)
 {
-	tap_run(is_not_torn_with_all_answered);
-	tap_run(is_torn_if_one_of_its_queues_is);
-	tap_run(leaves_other_disks_out_of_it);
+	tap_run(puts_queues_aside_whatever_was_in_flight);
 	tap_run(forgets_all_queues_of_a_disk_and_no_other);
+	tap_run(refuses_what_another_version_has_left);
+	tap_run(sweeps_disks_that_are_gone);
 	tap_run(takes_away_tables_in_which_nothing_is_mapped);
 	tap_run(hands_out_as_many_tables_as_there_are);
 	return tap_end();

@@ -87,7 +87,7 @@ void pipeline_fetch(struct pipeline *pl, struct io *io)
 		grant_batch_copy_in(&pl->batch, &copy);
 	}
 	pl->promised += req->nr_segments;
-	list_add_tail(&pl->fetching, &io->link);
+	list_add_tail(&pl->fetching, &io->step);
 }
 
 /* The segments are there, or not. The request goes on, or is answered. */
@@ -104,10 +104,12 @@ static void fetched(struct pipeline *pl, struct io *io)
 		status = queue_parse_segments(io->queue, io, pages);
 	for (uint32_t i = 0; i < nr; i++)
 		dmem_put(&pl->pool, io->few_pages[i]);
-	if (status == BLKIF_RSP_OKAY)
-		list_add_tail(&pl->incoming, &io->link);
-	else
+	if (status == BLKIF_RSP_OKAY) {
+		list_add_tail(&pl->incoming, &io->step);
+	} else {
+		list_del(&io->link);
 		queue_refuse(io->queue, io, status);
+	}
 }
 
 /* The batch of those in incoming was flushed. */
@@ -116,11 +118,14 @@ static void brought_in(struct pipeline *pl)
 	struct list_node *n;
 
 	while ((n = list_pop(&pl->incoming))) {
-		struct io *io = list_entry(n, struct io, link);
+		struct io *io = list_entry(n, struct io, step);
 
 		io->status = io->xfer->brought_in(pl, io);
+		if (!io->status)
+			continue;
 		/* Not for the device, but what it holds still has to be let go. */
-		list_add_tail(io->status ? &pl->outgoing : &io->queue->pending, &io->link);
+		list_del(&io->link);
+		list_add_tail(&pl->outgoing, &io->link);
 	}
 }
 
@@ -132,13 +137,13 @@ static void bring_in(struct pipeline *pl)
 	grant_batch_flush(&pl->batch);
 	brought_in(pl);
 	while ((n = list_pop(&pl->fetching)))
-		fetched(pl, list_entry(n, struct io, link));
+		fetched(pl, list_entry(n, struct io, step));
 	pl->promised = 0;
 	grant_batch_reset(&pl->batch);
 
 	if (list_empty(&pl->incoming))
 		return;
-	list_for_each (io, &pl->incoming, link)
+	list_for_each (io, &pl->incoming, step)
 		io->xfer->bring_in(pl, io);
 	grant_batch_flush(&pl->batch);
 	brought_in(pl);

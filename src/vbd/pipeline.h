@@ -58,8 +58,9 @@ struct pipeline {
 
 	struct list active; /* queues with work, the next to be served first */
 	uint32_t nr_asleep; /* queues that are not in it */
-	struct list fetching; /* ios whose segments are fetched in this turn */
-	struct list incoming; /* ios with operations in the batch of this turn's bring in */
+	struct list fetching; /* ios (by step) whose segments are fetched in this turn */
+	struct list
+		incoming; /* ios (by step) with operations in the batch of this turn's bring in */
 	struct list outgoing; /* ios that the device is done with */
 };
 

@@ -35,9 +35,21 @@ static void io_done(struct bdev_io *bio, int status)
 	list_add_tail(&q->pipeline->outgoing, &io->link);
 }
 
-static void respond(struct queue *q, const struct request *req, int16_t status)
+/* In the order that io.h asks for. */
+static void respond(struct queue *q, struct io *io, int16_t status)
 {
-	ring_respond(&q->ring, req->id, req->operation, status);
+	struct io_record *r = io->record;
+
+	r->answer = status;
+	r->rsp_idx = q->ring.rsp_prod;
+	record_order();
+	r->state = IO_ANSWERED;
+	record_order();
+	ring_respond(&q->ring, r->request.id, r->request.operation, status);
+	record_order();
+	q->in_record->rsp_prod = q->ring.rsp_prod;
+	record_order();
+	r->state = IO_FREE;
 	q->responses++;
 }
 
@@ -136,9 +148,14 @@ static void io_begin(struct queue *q, struct io *io)
 	const struct request *req = &io->record->request;
 	struct pipeline *pl = q->pipeline;
 
-	q->in_flight++;
 	io->status = 0;
 	io->flushed = false;
+	if (io->record->settled) {
+		io_place(io, NULL);
+		list_add_tail(&q->settled, &io->link);
+		return;
+	}
+	list_add_tail(&q->pending, &io->link);
 	if (req->indirect) {
 		q->stats.indirect++;
 		io_place(io, table_get(&pl->tables));
@@ -147,15 +164,16 @@ static void io_begin(struct queue *q, struct io *io)
 	}
 	io_place(io, NULL);
 	io_choose_xfer(q, io);
-	/* What has no data goes the same way, so that all stay in the order of the ring. */
+	if (!req->nr_segments)
+		return;
 	io->xfer->bring_in(pl, io);
-	list_add_tail(&pl->incoming, &io->link);
+	list_add_tail(&pl->incoming, &io->step);
 }
 
 void queue_refuse(struct queue *q, struct io *io, int16_t status)
 {
 	q->stats.refused++;
-	respond(q, &io->record->request, status);
+	respond(q, io, status);
 	io_free(q, io);
 }
 
@@ -170,41 +188,58 @@ static bool flush_failed(const struct queue *q)
 	return __atomic_load_n(q->flush_failed, __ATOMIC_ACQUIRE);
 }
 
-/*
- * One request off the ring.
- *
- * @fetches: of those taken before it in this turn, some have their segments fetched first, and will
- *           be behind it: a barrier must not overtake them
- *
- * Return: false if it has to stay there for now.
- */
-static bool take_one(struct queue *q, bool *fetches)
+/* Whether there is room for it in this turn. */
+static bool may_begin(const struct queue *q, const struct io_record *r)
+{
+	return r->settled || pipeline_has_room(q->pipeline, &r->request);
+}
+
+/* One request off the ring. Return: false if it has to stay there for now. */
+static bool take_one(struct queue *q)
 {
 	struct io *io = list_entry(q->free.head.next, struct io, link);
-	struct request *req = &io->record->request;
-	int16_t status = request_peek(&q->ring, &q->limits, req);
+	struct io_record *r = io->record;
+	int16_t status = request_peek(&q->ring, &q->limits, &r->request);
 
-	if (status == BLKIF_RSP_OKAY && changes_the_disk(req) && flush_failed(q))
+	if (status == BLKIF_RSP_OKAY && changes_the_disk(&r->request) && flush_failed(q))
 		status = BLKIF_RSP_ERROR;
-	if (status != BLKIF_RSP_OKAY) {
-		ring_consume(&q->ring);
-		q->stats.refused++;
-		respond(q, req, status);
-		return true;
-	}
-	if (!pipeline_has_room(q->pipeline, req) || (req->op == REQUEST_BARRIER && *fetches))
+	/* A bad one is answered too, and that has an effect. */
+	r->settled = status != BLKIF_RSP_OKAY;
+	r->answer = status;
+	if (!may_begin(q, r))
 		return false;
-	*fetches |= req->indirect;
+	q->stats.refused += r->settled;
+	r->req_idx = q->ring.req_cons;
+	record_order();
+	r->state = IO_TAKEN;
 	list_del(&io->link);
+	q->in_flight++;
 	ring_consume(&q->ring);
 	io_begin(q, io);
 	return true;
 }
 
+/* What a predecessor had in flight, in the order of the ring. Return: requests begun. */
+static uint32_t take_again(struct queue *q)
+{
+	uint32_t taken = 0;
+
+	for (; !list_empty(&q->again); taken++) {
+		struct io *io = list_entry(q->again.head.next, struct io, link);
+
+		if (!may_begin(q, io->record)) {
+			q->starved = true;
+			break;
+		}
+		list_del(&io->link);
+		io_begin(q, io);
+	}
+	return taken;
+}
+
 /* Return: requests taken. */
 static uint32_t take_pending(struct queue *q)
 {
-	bool fetches = false;
 	uint32_t taken = 0;
 	int pending;
 
@@ -221,7 +256,7 @@ static uint32_t take_pending(struct queue *q)
 	 * many slots and an io is free again before its slot is.
 	 */
 	for (; taken < (uint32_t)pending; taken++) {
-		if (!take_one(q, &fetches)) {
+		if (!take_one(q)) {
 			q->starved = true;
 			break;
 		}
@@ -239,10 +274,14 @@ uint32_t queue_take(struct queue *q)
 		return 0;
 	}
 	q->starved = false;
-	taken = take_pending(q);
+	taken = take_again(q);
+	if (list_empty(&q->again))
+		taken += take_pending(q);
 	pl->hungry = q->starved && !taken ? q : NULL;
 	/* Nothing of what was taken has been acted on: that begins with the next stage. */
+	record_order();
 	q->in_record->req_cons = q->ring.req_cons;
+	record_order();
 	return taken;
 }
 
@@ -344,25 +383,32 @@ void queue_answer(struct queue *q, struct io *io)
 	 */
 	if (is_flush(req) && io->status && io->status != -EFAULT && !flush_failed(q)) {
 		__atomic_store_n(q->flush_failed, true, __ATOMIC_RELEASE);
+		q->in_record->flush_failed = true;
 		log_error("%s: a %s failed (%s): no more writes until it is connected anew",
 			  q->disk, req->op == REQUEST_FLUSH ? "flush" : "barrier",
 			  strerror(-io->status));
 	}
 	count(q, io);
-	respond(q, req, response_status(io));
+	respond(q, io, response_status(io));
 	io_free(q, io);
 }
 
 void queue_respond(struct queue *q)
 {
+	struct list_node *n;
 	bool notify;
 
+	while ((n = list_pop(&q->settled))) {
+		struct io *io = list_entry(n, struct io, link);
+
+		respond(q, io, io->record->answer);
+		io_free(q, io);
+	}
 	if (!q->responses)
 		return;
 	q->responses = 0;
 	q->last_work_ns = q->pipeline->reactor->now_ns;
 	notify = ring_push(&q->ring);
-	q->in_record->rsp_pushed = q->ring.rsp_pushed;
 	if (notify) {
 		q->stats.notifies++;
 		evtchn_notify(q->pipeline->evtchn, q->port);
@@ -521,6 +567,54 @@ static void drained_fn(struct reactor_msg *msg)
 	q->events.drained(q->events.arg);
 }
 
+static int by_req_idx(const void *a, const void *b)
+{
+	const struct io_record *const *x = a, *const *y = b;
+	int32_t distance = (int32_t)((*x)->req_idx - (*y)->req_idx);
+
+	return (distance > 0) - (distance < 0);
+}
+
+uint32_t queue_record_in_flight(const struct queue_record *q, uint32_t nr_ios,
+				const struct io_record **out)
+{
+	uint32_t nr = 0;
+
+	for (uint32_t i = 0; i < nr_ios; i++) {
+		const struct io_record *r = &q->ios[i];
+		bool taken = r->state == IO_TAKEN && (int32_t)(r->req_idx - q->req_cons) < 0;
+		bool answering = r->state == IO_ANSWERED && r->rsp_idx == q->rsp_prod;
+
+		if (taken || answering)
+			out[nr++] = r;
+	}
+	qsort(out, nr, sizeof(*out), by_req_idx);
+	return nr;
+}
+
+/* What was in flight is taken, here as well, and begins with the first turn. */
+static void inherit(struct queue *q, const struct queue_inherited *from)
+{
+	for (uint32_t i = 0; i < from->nr; i++) {
+		struct io *io = list_entry(list_pop(&q->free), struct io, link);
+		const struct io_record *r = from->ios[i];
+
+		io->record->request = r->request;
+		io->record->req_idx = r->req_idx;
+		io->record->settled = r->settled || r->state == IO_ANSWERED;
+		io->record->answer = r->answer;
+		/* The disk may have become another in the meantime. */
+		if (!io->record->settled && !request_is_allowed(&r->request, &q->limits)) {
+			io->record->settled = true;
+			io->record->answer = BLKIF_RSP_ERROR;
+		}
+		io->record->state = IO_TAKEN;
+		list_add_tail(&q->again, &io->link);
+		q->in_flight++;
+	}
+	q->in_record->flush_failed = from->record->flush_failed;
+}
+
 int queue_create(const struct queue_args *args, struct queue **out)
 {
 	struct queue *q = calloc(1, sizeof(*q));
@@ -545,6 +639,8 @@ int queue_create(const struct queue_args *args, struct queue **out)
 	list_node_init(&q->link);
 	list_init(&q->free);
 	list_init(&q->pending);
+	list_init(&q->again);
+	list_init(&q->settled);
 
 	q->ios = calloc(q->ring.nr_entries, sizeof(*q->ios));
 	if (!q->ios)
@@ -555,13 +651,16 @@ int queue_create(const struct queue_args *args, struct queue **out)
 		goto free_ios;
 	q->in_record = q->record.mem;
 	q->in_record->req_cons = q->ring.req_cons;
-	q->in_record->rsp_pushed = q->ring.rsp_pushed;
+	q->in_record->rsp_prod = q->ring.rsp_prod;
+	q->in_record->identity = args->identity;
 	for (uint32_t i = 0; i < q->ring.nr_entries; i++) {
 		q->ios[i].queue = q;
 		q->ios[i].record = &q->in_record->ios[i];
 		q->ios[i].bio.done = io_done;
 		list_add_tail(&q->free, &q->ios[i].link);
 	}
+	if (args->inherited)
+		inherit(q, args->inherited);
 	record_commit(&q->record);
 	*out = q;
 	return 0;

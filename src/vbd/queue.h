@@ -21,6 +21,9 @@
 #include "ring.h"
 #include "xfer.h"
 
+/* One a slot of the largest ring. */
+#define QUEUE_MAX_IOS 512u
+
 struct queue_stats {
 	uint64_t reads, writes, discards, barriers, flushes; /* answered, whatever the status */
 	uint64_t bytes_read, bytes_written; /* of those that succeeded */
@@ -54,6 +57,23 @@ struct queue_events {
 	void *arg;
 };
 
+/* What a predecessor that was killed had in flight on the same ring. */
+struct queue_inherited {
+	const struct queue_record *record;
+	uint32_t nr;
+	const struct io_record **ios; /* in the order of the ring; in @record */
+};
+
+/**
+ * queue_record_in_flight - the requests that were in flight when the process ended that wrote it
+ *
+ * @out: room for @nr_ios; filled in the order of the ring
+ *
+ * Return: how many.
+ */
+uint32_t queue_record_in_flight(const struct queue_record *q, uint32_t nr_ios,
+				const struct io_record **out);
+
 struct queue_args {
 	struct pipeline *pipeline;
 	struct reactor *control; /* where the events go */
@@ -67,6 +87,8 @@ struct queue_args {
 	const char *state_dir;
 	const char *name; /* of the record in it */
 	const char *disk; /* for messages; outlives the queue */
+	struct queue_identity identity; /* of the ring */
+	const struct queue_inherited *inherited; /* or NULL; the ring stands where it says */
 	bool *flush_failed; /* the disk's, shared by all its queues; outlives the queue */
 };
 
@@ -88,7 +110,9 @@ struct queue {
 	struct record record;
 	struct queue_record *in_record;
 	struct list free; /* ios */
-	struct list pending; /* ios that wait for room at the bdev */
+	struct list again; /* ios that a predecessor had in flight, and that have not begun here */
+	struct list pending; /* ios that the bdev has not got yet, in the order of the ring */
+	struct list settled; /* ios that are only to be answered */
 	uint32_t in_flight; /* ios that are not free */
 	uint32_t nr_at_bdev; /* ios that the bdev has */
 	struct io *barrier; /* the one that runs: nothing else does; or NULL */

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define RECORD_MAGIC   0x6472636b6c626e78ull /* "xnblkcrd" */
-#define RECORD_VERSION 2u
+#define RECORD_VERSION 3u
 
 struct record_header {
 	uint64_t magic; /* written last */
@@ -117,8 +117,9 @@ int record_open(struct record *r, const char *dir, const char *name, enum record
 	if (err)
 		return err;
 	if (made.header->magic != RECORD_MAGIC || made.header->version != RECORD_VERSION) {
+		err = made.header->magic == RECORD_MAGIC ? -EPROTONOSUPPORT : -EINVAL;
 		record_close(&made);
-		return -EINVAL;
+		return err;
 	}
 	*kind = made.header->kind;
 	*nr = made.header->nr;

@@ -51,7 +51,8 @@ void record_destroy(struct record *r);
  *
  * @kind, @nr: as it was made
  *
- * Return: 0; -ENOENT; -EINVAL if it is no record, not whole, or of another version; -errno.
+ * Return: 0; -ENOENT; -EINVAL if it is no record, or not whole; -EPROTONOSUPPORT if it is of another
+ * version; -errno.
  */
 int record_open(struct record *r, const char *dir, const char *name, enum record_kind *kind,
 		uint32_t *nr);

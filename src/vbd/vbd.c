@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "grant.h"
+#include "inherit.h"
 #include "leftover.h"
 #include "vbd_store.h"
 
@@ -57,7 +58,7 @@ static enum negotiate_event vbd_open(struct vbd *v)
 {
 	struct bdev_open_args args = {
 		.read_only = v->config.read_only,
-		.dmem = dmem_has_bus(v->host->dmem) ? v->host->dmem : NULL,
+		.dmem = v->host->dmem,
 		.state_dir = v->host->state_dir,
 	};
 	struct error e = { "" };
@@ -95,7 +96,7 @@ static void on_broken(void *arg)
 }
 
 /* The begin of the names of its records. */
-static void record_name(const struct vbd *v, char *name, size_t size)
+void vbd_record_name(const struct vbd *v, char *name, size_t size)
 {
 	snprintf(name, size, "%s-%u-%u", v->host->class, v->config.domid, v->config.devid);
 }
@@ -149,7 +150,19 @@ static uint32_t direct_from_bytes(const struct vbd *v)
 	const struct transfer *t =
 		v->config.has_transfer ? &v->config.transfer : &v->host->transfer;
 
-	return v->bdev->info.dma ? t->direct_from_bytes : TRANSFER_COPY_ALL;
+	return v->bdev->info.dma && dmem_has_window(v->host->dmem) ? t->direct_from_bytes
+								   : TRANSFER_COPY_ALL;
+}
+
+/* It was asked for by name, of a device that could; served by copy it is better off than not. */
+static void warn_not_direct(struct vbd *v)
+{
+	const struct transfer *t = &v->config.transfer;
+
+	if (v->config.has_transfer && !t->direct_from_bytes && v->bdev->info.dma &&
+	    !dmem_has_window(v->host->dmem) && may_log(v, &v->error_limit))
+		log_warning("%s: transfer=direct is not to be had in this domain: data is copied",
+			    v->name);
 }
 
 static void transfer_words(uint32_t from_bytes, char *text, size_t size)
@@ -185,21 +198,31 @@ static int make_queue(struct vbd *v, const struct transport *t, struct error *e)
 		.name = name,
 		.disk = v->name,
 		.flush_failed = &v->flush_failed,
+		.identity = { .nr_pages = t->nr_ring_pages,
+			      .remote_port = tq->event_channel,
+			      .entry_bytes = t->abi->entry_bytes },
 	};
+	struct inherit left;
 	int err = grant_map(host->gnttab, v->config.domid, tq->ring_refs, t->nr_ring_pages,
 			    &vq->ring);
 
 	if (err)
 		return error_set(e, -err, "cannot map ring %u, %u pages from grant %u: %s",
 				 v->nr_queues, t->nr_ring_pages, tq->ring_refs[0], strerror(-err));
-	err = ring_attach(&args.ring, t->abi, vq->ring, t->nr_ring_pages);
-	if (err) {
-		error_set(e, -err, "ring %u holds more requests than it has slots", v->nr_queues);
-		goto unmap;
-	}
-	record_name(v, disk, sizeof(disk));
+	memcpy(args.identity.refs, tq->ring_refs, t->nr_ring_pages * sizeof(tq->ring_refs[0]));
+	vbd_record_name(v, disk, sizeof(disk));
 	snprintf(name, sizeof(name), "%s-queue-%u", disk, v->nr_queues);
+	err = inherit_ring(host->state_dir, name, t->abi, vq->ring, &args.identity, &args.ring,
+			   &left, e);
+	if (err)
+		goto unmap;
+	if (left.inherited.record) {
+		args.inherited = &left.inherited;
+		v->flush_failed |= left.inherited.record->flush_failed;
+		v->nr_inherited += left.inherited.nr;
+	}
 	err = queue_create(&args, &vq->queue);
+	inherit_end(&left);
 	if (err) {
 		error_set(e, -err, "cannot make a queue in %s: %s", host->state_dir,
 			  strerror(-err));
@@ -212,22 +235,13 @@ unmap:
 	return err;
 }
 
-/* A frontend that begins anew does so with rings that begin at 0. */
-static int check_torn(const struct vbd *v, struct error *e)
+/* The rings are served on, or are others: what was left of them is of no use any more. */
+static void forget_leftover(const struct vbd *v)
 {
-	const char *dir = v->host->state_dir;
-	bool anew = true;
 	char disk[64];
 
-	record_name(v, disk, sizeof(disk));
-	for (uint32_t i = 0; i < v->nr_queues; i++)
-		anew = anew && !v->queues[i].queue->ring.rsp_prod;
-	if (!anew && leftover_is_torn(dir, disk))
-		return error_set(e, EIO,
-				 "requests were in flight when the daemon was killed that served "
-				 "it; the guest has to connect it anew");
-	leftover_forget(dir, disk);
-	return 0;
+	vbd_record_name(v, disk, sizeof(disk));
+	leftover_forget(v->host->state_dir, disk);
 }
 
 /* All or none. */
@@ -256,15 +270,18 @@ static int make_queues(struct vbd *v, const struct transport *t, struct error *e
 
 	v->nr_ring_pages = t->nr_ring_pages;
 	v->flush_failed = false;
+	v->nr_inherited = 0;
 	while (v->nr_queues < t->nr_queues && !err)
 		err = make_queue(v, t, e);
 	if (!err)
-		err = check_torn(v, e);
-	if (!err)
 		err = bind_queues(v, e);
-	if (err)
+	if (err) {
 		vbd_destroy_queues(v);
-	return err;
+		return err;
+	}
+	/* Before anything is answered. */
+	forget_leftover(v);
+	return 0;
 }
 
 static enum negotiate_event vbd_connect(struct vbd *v)
@@ -280,11 +297,17 @@ static enum negotiate_event vbd_connect(struct vbd *v)
 		set_error(v, LOG_LEVEL_WARNING, err, &e);
 		return EVENT_CONNECT_FAILED;
 	}
+	warn_not_direct(v);
 	transfer_words(direct_from_bytes(v), transfer, sizeof(transfer));
 	if (may_log(v, &v->news_limit))
 		log_info("%s: connected: %s, %u queue%s of %u slots, transfer %s", v->name,
 			 t.abi->protocol, v->nr_queues, v->nr_queues > 1 ? "s" : "",
 			 ring_entries(t.abi, t.nr_ring_pages), transfer);
+	if (v->nr_inherited)
+		log_warning(
+			"%s: goes on where a daemon that was killed ended: %u requests are carried "
+			"out again",
+			v->name, v->nr_inherited);
 	v->nr_undrained = v->nr_queues;
 	for (uint32_t i = 0; i < v->nr_queues; i++)
 		queue_start(v->queues[i].queue);
@@ -307,7 +330,7 @@ static void vbd_free(struct vbd *v)
 	vbd_unreport(v);
 	/* If it was removed; should the daemon end, the next has to know. */
 	if (v->removed) {
-		record_name(v, name, sizeof(name));
+		vbd_record_name(v, name, sizeof(name));
 		leftover_forget(host->state_dir, name);
 	}
 	list_del(&v->link);

@@ -83,6 +83,7 @@ struct vbd {
 	struct vbd_queue queues[TRANSPORT_MAX_QUEUES];
 	uint32_t nr_queues; /* 0 while not connected */
 	uint32_t nr_undrained; /* of them */
+	uint32_t nr_inherited; /* requests that a predecessor had in flight */
 	uint32_t nr_ring_pages; /* of each */
 	bool flush_failed; /* see queue_answer() */
 	struct log_limit news_limit, error_limit; /* for lines that the guest can cause */
@@ -98,6 +99,9 @@ struct vbd {
  * Return: the vbd, or NULL without memory.
  */
 struct vbd *vbd_create(struct vbd_host *host, const char *path, const struct vbd_config *config);
+
+/* vbd_record_name - what the names of its queues' records begin with. */
+void vbd_record_name(const struct vbd *v, char *name, size_t size);
 
 /**
  * vbd_refresh - looks at what frontend and toolstack say now, and acts on it

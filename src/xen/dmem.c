@@ -6,10 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <xen/features.h>
 #include <xen/grant_table.h>
+#include <xen/version.h>
 #include <xencall.h>
 
 #include "grant.h"
+#include "hugepages.h"
 
 #define GNTALLOC_LIMIT "/sys/module/xen_gntalloc/parameters/limit"
 
@@ -36,8 +39,8 @@ static struct gnttab_unmap_grant_ref *pins_unmaps(void *pins, uint32_t nr_pages)
 
 size_t dmem_pins_bytes(uint32_t nr_pages)
 {
-	return (size_t)nr_pages * (sizeof(struct gnttab_map_grant_ref) +
-				   sizeof(struct gnttab_unmap_grant_ref));
+	return (size_t)nr_pages *
+	       (sizeof(struct gnttab_map_grant_ref) + sizeof(struct gnttab_unmap_grant_ref));
 }
 
 /* The kernel lets all programs together have 1024 pages unless it is told otherwise. */
@@ -222,6 +225,75 @@ fail:
 	return err;
 }
 
+static uint32_t nr_hugepages(const struct dmem *d)
+{
+	return (uint32_t)(((size_t)d->nr_pages * DMEM_PAGE_BYTES + HUGEPAGES_BYTES - 1) /
+			  HUGEPAGES_BYTES);
+}
+
+/* Pages whose frame numbers are bus addresses. Return: 0 and base, bus; or -errno and why not. */
+static int create_hugepages(struct dmem *d, struct error *why)
+{
+	uint64_t *bus = calloc(d->nr_pages, sizeof(*bus));
+	void *base;
+	int pin_fd, err;
+
+	if (!bus)
+		return error_set(why, ENOMEM, "no memory for it");
+	err = hugepages_create(d->state_dir, nr_hugepages(d), &base, why);
+	if (err)
+		goto free;
+	pin_fd = hugepages_pin(base, nr_hugepages(d), why);
+	if (pin_fd < 0) {
+		err = pin_fd;
+		goto destroy;
+	}
+	err = hugepages_frames(base, d->nr_pages, bus, why);
+	if (err)
+		goto unpin;
+	d->base = base;
+	d->bus = bus;
+	d->pin_fd = pin_fd;
+	return 0;
+unpin:
+	hugepages_unpin(pin_fd);
+destroy:
+	hugepages_destroy(d->state_dir, nr_hugepages(d), base);
+free:
+	free(bus);
+	return err;
+}
+
+/*
+ * is_translated - asks Xen whether this domain's frame numbers are what devices and the hypervisor
+ * know its pages by
+ *
+ * Return: 1, 0, or -errno and *@why.
+ */
+static int is_translated(struct error *why)
+{
+	xencall_handle *xcall = xencall_open(NULL, 0);
+	struct xen_feature_info *info;
+	int ret;
+
+	if (!xcall)
+		return error_set(why, errno, "no privcmd device: %s", strerror(errno));
+	info = xencall_alloc_buffer(xcall, sizeof(*info));
+	if (!info) {
+		ret = error_set(why, ENOMEM, "no memory for hypercalls");
+		goto close;
+	}
+	info->submap_idx = XENFEAT_auto_translated_physmap / 32;
+	if (xencall2(xcall, __HYPERVISOR_xen_version, XENVER_get_features, (uintptr_t)info) < 0)
+		ret = error_set(why, errno, "hypercalls are not allowed here: %s", strerror(errno));
+	else
+		ret = info->submap >> XENFEAT_auto_translated_physmap % 32 & 1;
+	xencall_free_buffer(xcall, info);
+close:
+	xencall_close(xcall);
+	return ret;
+}
+
 static int create_ordinary(struct dmem *d)
 {
 	void *base = mmap(NULL, (size_t)d->nr_pages * DMEM_PAGE_BYTES, PROT_READ | PROT_WRITE,
@@ -241,23 +313,41 @@ void dmem_pins_init(void *pins, uint32_t nr_pages)
 	}
 }
 
-int dmem_create(struct dmem *d, uint32_t nr_pages, uint32_t domid, void *pins, struct error *why)
+static int create_any(struct dmem *d, uint32_t domid)
 {
-	struct dmem made = { .nr_pages = nr_pages, .nr_free = nr_pages, .pins = pins };
+	int translated = is_translated(&d->why);
+
+	if (translated > 0 && !create_hugepages(d, &d->why)) {
+		d->kind = DMEM_HUGEPAGES;
+		return 0;
+	}
+	if (!translated && !create_granted(d, domid, &d->why)) {
+		d->kind = DMEM_GRANTED;
+		return 0;
+	}
+	d->kind = DMEM_ORDINARY;
+	return create_ordinary(d);
+}
+
+int dmem_create(struct dmem *d, const struct dmem_args *args)
+{
+	struct dmem made = {
+		.nr_pages = args->nr_pages,
+		.nr_free = args->nr_pages,
+		.pins = args->pins,
+		.state_dir = args->state_dir,
+	};
 	int err;
 
-	made.free = calloc(nr_pages, sizeof(*made.free));
+	made.free = calloc(made.nr_pages, sizeof(*made.free));
 	if (!made.free)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < nr_pages; i++)
-		made.free[i] = nr_pages - 1 - i;
-
-	if (create_granted(&made, domid, why)) {
-		err = create_ordinary(&made);
-		if (err) {
-			free(made.free);
-			return err;
-		}
+	for (uint32_t i = 0; i < made.nr_pages; i++)
+		made.free[i] = made.nr_pages - 1 - i;
+	err = create_any(&made, args->domid);
+	if (err) {
+		free(made.free);
+		return err;
 	}
 	*d = made;
 	pthread_mutex_init(&d->lock, NULL);
@@ -276,13 +366,20 @@ static void unpin_all(struct dmem *d)
 
 void dmem_destroy(struct dmem *d)
 {
-	if (d->gntshr) {
+	switch (d->kind) {
+	case DMEM_GRANTED:
 		unpin_all(d);
 		xengntshr_unshare(d->gntshr, d->base, d->nr_pages);
 		xengntshr_close(d->gntshr);
 		munmap(d->window, 1ull << DMEM_WINDOW_BITS);
-	} else {
+		break;
+	case DMEM_HUGEPAGES:
+		hugepages_unpin(d->pin_fd);
+		hugepages_destroy(d->state_dir, nr_hugepages(d), d->base);
+		break;
+	case DMEM_ORDINARY:
 		munmap(d->base, (size_t)d->nr_pages * DMEM_PAGE_BYTES);
+		break;
 	}
 	pthread_mutex_destroy(&d->lock);
 	free(d->bus);

@@ -2,24 +2,28 @@
 /*
  * dmem - memory that devices and the hypervisor can be told about: pages with bus addresses.
  *
- * In a PV domain a page's frame number is not its machine address, and Linux tells user space
- * neither. So the pages come from gntalloc, granted to our own domain, and mapping each grant for
- * the device (GNTMAP_device_map) makes Xen answer with the bus address and pin the page. A guest's
- * page is treated in just the same way, by its own grant.
- *
  * There is one region for the process, made at start. Pages of it are handed out to whoever talks to
- * devices; reactors keep a pool of them for data.
+ * devices; reactors keep a pool of them for data. Where they come from depends on the domain, and
+ * Xen is asked which kind it is:
  *
- * A device map belongs to the domain, not to the process: should we die, the pages stay pinned, so
- * that a controller that still writes to them writes to nobody else's memory. Who comes next lets
- * them go, by the handles that Xen itself wrote into the pins (see dmem_recover()).
+ *   PV          A page's frame number is not its machine address, and Linux tells user space
+ *               neither. So the pages come from gntalloc, granted to our own domain, and mapping
+ *               each grant for the device (GNTMAP_device_map) makes Xen answer with the bus address
+ *               and pin the page. A guest's page is treated in just the same way, by its own grant.
+ *   translated  (PVH dom0, HVM driver domain) Xen refuses such maps. The pages are hugepages, whose
+ *               frame numbers the kernel tells and the IOMMU translates (hugepages.h). A guest's
+ *               page has no bus address of its own: its data is copied.
+ *
+ * Both outlive the process: should we die, the pages stay pinned, or in their file, so that a
+ * controller that still writes to them writes to nobody else's memory. Who comes next lets them go
+ * (see dmem_recover()).
  *
  * The bus window is a range of addresses without memory: a pointer into it stands for the bus
  * address (pointer - start of the window). It can be handed on in an iovec to whatever asks
- * dmem_bus() for addresses, and is never touched by the CPU.
+ * dmem_bus() for addresses, and is never touched by the CPU. There is one in PV domains.
  *
- * Where this cannot be had (no privcmd, no gntalloc, or a domain whose addresses are translated) the
- * memory is ordinary and nothing in it has a bus address: see dmem_has_bus().
+ * Where none of this can be had (no privcmd, no gntalloc, no hugepages) the memory is ordinary and
+ * nothing in it has a bus address: see dmem_has_bus().
  *
  * Thread: create, destroy and recover on the control thread; dmem_alloc() and dmem_free() any;
  * dmem_bus() any; a pool belongs to one thread.
@@ -39,18 +43,28 @@
 #define DMEM_NO_BUS	 UINT64_MAX
 #define DMEM_WINDOW_BITS 44 /* bus addresses below 16 TiB */
 
+enum dmem_kind {
+	DMEM_ORDINARY,
+	DMEM_GRANTED,
+	DMEM_HUGEPAGES,
+};
+
 struct dmem {
+	enum dmem_kind kind;
 	uint8_t *base; /* nr_pages consecutive pages of virtual memory */
 	uint32_t nr_pages;
 	uint64_t *bus; /* bus address of each page, or NULL: there are none */
 	uint8_t *window; /* 2^DMEM_WINDOW_BITS addresses, or NULL */
+	struct error why; /* why there are no bus addresses */
 
 	pthread_mutex_t lock; /* for the stack */
 	uint32_t *free; /* stack of page numbers */
 	uint32_t nr_free;
 
-	xengntshr_handle *gntshr; /* owns the pages, or NULL: ordinary memory */
+	xengntshr_handle *gntshr; /* owns the pages that are granted */
 	void *pins; /* the caller's memory */
+	const char *state_dir; /* where hugepages are */
+	int pin_fd; /* keeps them where they are */
 };
 
 /* dmem_pins_bytes - memory that dmem_create() wants for what is to survive the process. */
@@ -59,17 +73,22 @@ size_t dmem_pins_bytes(uint32_t nr_pages);
 /* dmem_pins_init - nothing is pinned yet. */
 void dmem_pins_init(void *pins, uint32_t nr_pages);
 
+struct dmem_args {
+	uint32_t nr_pages;
+	uint32_t domid; /* our own */
+
+	/* dmem_pins_bytes() bytes, initialised, locked in memory, that outlive the process. */
+	void *pins;
+
+	const char *state_dir;
+};
+
 /**
- * dmem_create - allocates the region
+ * dmem_create - allocates the region; @args' pointers stay the caller's and outlive it
  *
- * @domid: our own
- * @pins:  dmem_pins_bytes(@nr_pages) bytes, initialised, locked in memory, that outlive the
- *         process; stays the caller's
- * @why:   set if the pages have no bus addresses: the reason
- *
- * Return: 0, or -errno if there is no memory at all.
+ * Return: 0; @d->why if the pages have no bus addresses. -errno if there is no memory at all.
  */
-int dmem_create(struct dmem *d, uint32_t nr_pages, uint32_t domid, void *pins, struct error *why);
+int dmem_create(struct dmem *d, const struct dmem_args *args);
 
 /* dmem_destroy - the reverse; every page is free, and no device uses them any more. */
 void dmem_destroy(struct dmem *d);
@@ -77,7 +96,8 @@ void dmem_destroy(struct dmem *d);
 /**
  * dmem_recover - lets go of what a process had pinned that did not live to do so
  *
- * Devices must have been stopped before. May itself be interrupted and done again.
+ * Devices must have been stopped before. May itself be interrupted and done again. Hugepages are
+ * let go of by hugepages_release().
  *
  * @pins: what dmem_create() was given then, for so many pages
  *
@@ -85,9 +105,16 @@ void dmem_destroy(struct dmem *d);
  */
 int dmem_recover(void *pins, uint32_t nr_pages);
 
+/* dmem_has_bus - true if devices can be told of the pages. */
 static inline bool dmem_has_bus(const struct dmem *d)
 {
 	return d->bus != NULL;
+}
+
+/* dmem_has_window - true if devices can be told of guests' pages. */
+static inline bool dmem_has_window(const struct dmem *d)
+{
+	return d->window != NULL;
 }
 
 /**
@@ -104,6 +131,8 @@ static inline uint64_t dmem_bus(const struct dmem *d, const void *ptr)
 		return DMEM_NO_BUS;
 	if (at < (uint64_t)d->nr_pages * DMEM_PAGE_BYTES)
 		return d->bus[at / DMEM_PAGE_BYTES] + at % DMEM_PAGE_BYTES;
+	if (!d->window)
+		return DMEM_NO_BUS;
 	at = (uint64_t)((uintptr_t)ptr - (uintptr_t)d->window);
 	return at >> DMEM_WINDOW_BITS ? DMEM_NO_BUS : at;
 }
@@ -111,11 +140,12 @@ static inline uint64_t dmem_bus(const struct dmem *d, const void *ptr)
 /**
  * dmem_window - the pointer that stands for a bus address
  *
- * Return: the pointer, never to be touched; NULL if the address is beyond the window.
+ * Return: the pointer, never to be touched; NULL if the address is beyond the window, or there is
+ * none.
  */
 static inline void *dmem_window(const struct dmem *d, uint64_t bus)
 {
-	return bus >> DMEM_WINDOW_BITS ? NULL : d->window + bus;
+	return !d->window || bus >> DMEM_WINDOW_BITS ? NULL : d->window + bus;
 }
 
 /**

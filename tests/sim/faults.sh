@@ -33,11 +33,15 @@ xensim set 'delay_event_permille=200 delay_event_us=3000'
 check "events may be late" guest 1 51712 --rw=randrw --fill --verify --count=1000
 xensim set delay_event_permille=0
 
+disk_remove 1 51712
+
+# A disk that has not said anything yet: its lines have a bound.
+disk_create 5 51712 "file:$XENSIM_DIR/disk"
 xensim set fail_gntdev_map=1
 check "a ring that cannot be mapped is a disk that is not served" \
-	fails_as "." guest 1 51712 --rw=randread --count=10
-check "and the daemon says why" daemon_says 'ring'
-disk_remove 1 51712
+	fails_as "did not connect" guest 5 51712 --rw=randread --count=10
+check "and the daemon says why" wait_for 5 daemon_says '5/xvda: cannot map'
+disk_remove 5 51712
 
 xensim set store_again=5
 disk_create 2 51712 null:1G

@@ -430,6 +430,16 @@ static void a_hypercall_stops_in_the_middle_on_request(void)
 	check_eq(ops[2].status, 77);
 }
 
+static void a_domain_that_cannot_be_opens_nothing(void)
+{
+	be(SIM_DOMAINS);
+	check(!xencall_open(NULL, 0));
+	check_eq(errno, EINVAL);
+	setenv("XENSIM_DOMID", "x", 1);
+	check(!xengnttab_open(NULL, 0));
+	be(BACK);
+}
+
 int main(void)
 {
 	machine_create();
@@ -452,6 +462,7 @@ int main(void)
 	tap_run(a_table_has_an_end);
 	tap_run(operations_fail_on_request);
 	tap_run(a_hypercall_stops_in_the_middle_on_request);
+	tap_run(a_domain_that_cannot_be_opens_nothing);
 	xencall_close(call);
 	xengnttab_close(tab);
 	xengntshr_close(shr);

@@ -51,11 +51,12 @@ guest_pid=''
 
 guest_start 1 51712 --time=20 --rw=randrw
 check "it is again" wait_for 10 moves nvme_commands
-xensim set nvme_hold=1
-sleep 0.1
+# Slow enough that commands are carried out at any time while a successor starts.
+xensim set nvme_delay_us=200000
+sleep 0.5
 kill_daemon
-xensim set nvme_hold=0
 check "after a kill a successor starts" start_daemon --transfer=direct
+xensim set nvme_delay_us=0
 check "that stops the controller" daemon_says 'a predecessor was killed; stopped'
 check "and unmaps what the guest had given" daemon_says 'unmapped [0-9]+ pages of guests'
 check "again nothing was reached that is not for devices" counter_is device_strays 0
@@ -64,6 +65,8 @@ xensim destroy 1
 sim 0 xenstore-rm /local/domain/1 /local/domain/0/backend/vbd/1
 check "the guest is gone" wait_for 10 not sim 0 xenstore-exists /local/domain/1
 
+# A daemon that begins is at state 2 for a moment, also where the frontend has closed.
+check "the other one's disk is closed" wait_for 10 state_is /local/domain/0/backend/vbd/2/51712 6
 guest_start 2 51712 --time=20 --rw=randread
 check "the other one goes on" wait_for 10 moves nvme_commands
 xensim set nvme_gone=1

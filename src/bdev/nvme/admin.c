@@ -6,11 +6,11 @@
 
 #include "clock.h"
 #include "ctrl.h"
+#include "keeper.h"
 #include "log.h"
 #include "status.h"
 
-#define ADMIN_TIMEOUT_MS 10000u
-#define ADMIN_PAUSE_US	 50
+#define ADMIN_PAUSE_US 50
 
 /* Ids of commands: 0 is none, and the last is that which asks for an event. */
 #define NO_CID	  0u
@@ -21,7 +21,10 @@ static bool admin_reap(struct ctrl *c, uint16_t cid, struct nvme_cqe *out)
 {
 	volatile struct nvme_cqe *cq = c->pages[CTRL_ADMIN_CQ];
 
-	while ((cq[c->admin_head].status & NVME_CQE_PHASE) == c->admin_phase) {
+	/* No more than the queue holds: one that never stops is not to keep us here. */
+	for (uint32_t n = 0; n < CTRL_ADMIN_DEPTH; n++) {
+		if ((cq[c->admin_head].status & NVME_CQE_PHASE) != c->admin_phase)
+			break;
 		/* The phase is written last: the rest must not have been read before it. */
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		*out = (struct nvme_cqe){
@@ -74,6 +77,9 @@ int ctrl_admin(struct ctrl *c, struct nvme_sqe *sqe, uint32_t timeout_ms, uint32
 	uint64_t deadline_ns = clock_ns() + timeout_ms * (NS_PER_S / 1000);
 	struct nvme_cqe cqe;
 
+	/* It may still write the answer to what came before where we would look for this one's. */
+	if (c->lost)
+		return -ETIMEDOUT;
 	if (++c->admin_cid == EVENT_CID)
 		c->admin_cid = NO_CID + 1;
 	sqe->cid = c->admin_cid;
@@ -81,8 +87,12 @@ int ctrl_admin(struct ctrl *c, struct nvme_sqe *sqe, uint32_t timeout_ms, uint32
 	while (!admin_reap(c, sqe->cid, &cqe)) {
 		if (pci_is_gone(&c->pci))
 			return -ENODEV;
-		if (clock_ns() > deadline_ns)
+		if (clock_ns() > deadline_ns) {
+			c->lost = true;
+			if (c->keeper)
+				keeper_call(c->keeper);
 			return -ETIMEDOUT;
+		}
 		usleep(ADMIN_PAUSE_US);
 	}
 	if (result)
@@ -103,7 +113,7 @@ int ctrl_identify(struct ctrl *c, enum nvme_identify what, uint32_t nsid)
 	};
 
 	memset(c->pages[CTRL_DATA], 0, NVME_IDENTIFY_BYTES);
-	return ctrl_admin(c, &sqe, ADMIN_TIMEOUT_MS, NULL);
+	return ctrl_admin(c, &sqe, c->admin_timeout_ms, NULL);
 }
 
 int ctrl_set_queues(struct ctrl *c, uint32_t want)
@@ -114,7 +124,7 @@ int ctrl_set_queues(struct ctrl *c, uint32_t want)
 		.cdw11 = (want - 1) | (want - 1) << 16,
 	};
 	uint32_t result = 0, nr_sq, nr_cq;
-	int err = ctrl_admin(c, &sqe, ADMIN_TIMEOUT_MS, &result);
+	int err = ctrl_admin(c, &sqe, c->admin_timeout_ms, &result);
 
 	if (err)
 		return err;
@@ -142,15 +152,15 @@ int ctrl_create_queues(struct ctrl *c, uint16_t qid, const void *sq, const void 
 		.cdw10 = qid | (c->depth - 1) << 16,
 		.cdw11 = NVME_QUEUE_CONTIGUOUS | (uint32_t)qid << 16,
 	};
-	int err = ctrl_admin(c, &create_cq, ADMIN_TIMEOUT_MS, NULL);
+	int err = ctrl_admin(c, &create_cq, c->admin_timeout_ms, NULL);
 
 	if (err)
 		return err;
-	err = ctrl_admin(c, &create_sq, ADMIN_TIMEOUT_MS, NULL);
+	err = ctrl_admin(c, &create_sq, c->admin_timeout_ms, NULL);
 	if (err) {
 		struct nvme_sqe undo = { .opcode = NVME_ADMIN_DELETE_CQ, .cdw10 = qid };
 
-		ctrl_admin(c, &undo, ADMIN_TIMEOUT_MS, NULL);
+		ctrl_admin(c, &undo, c->admin_timeout_ms, NULL);
 	}
 	return err;
 }
@@ -159,9 +169,9 @@ int ctrl_delete_queues(struct ctrl *c, uint16_t qid)
 {
 	struct nvme_sqe sq = { .opcode = NVME_ADMIN_DELETE_SQ, .cdw10 = qid };
 	struct nvme_sqe cq = { .opcode = NVME_ADMIN_DELETE_CQ, .cdw10 = qid };
-	int err = ctrl_admin(c, &sq, ADMIN_TIMEOUT_MS, NULL);
+	int err = ctrl_admin(c, &sq, c->admin_timeout_ms, NULL);
 
-	return err ? err : ctrl_admin(c, &cq, ADMIN_TIMEOUT_MS, NULL);
+	return err ? err : ctrl_admin(c, &cq, c->admin_timeout_ms, NULL);
 }
 
 int ctrl_abort(struct ctrl *c, uint16_t qid, uint16_t cid, uint32_t timeout_ms)

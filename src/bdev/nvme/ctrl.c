@@ -84,13 +84,6 @@ static const char *ready_words(int err)
 	}
 }
 
-static uint32_t queues_wanted(const struct ctrl *c)
-{
-	size_t by_bar = (c->pci.bar_bytes - NVME_DOORBELLS) / (2 * (size_t)c->doorbell_bytes) - 1;
-
-	return by_bar < CTRL_MAX_QPAIRS ? (uint32_t)by_bar : CTRL_MAX_QPAIRS;
-}
-
 int ctrl_enable(struct ctrl *c, struct error *e)
 {
 	int err;
@@ -100,6 +93,7 @@ int ctrl_enable(struct ctrl *c, struct error *e)
 	c->admin_tail = 0;
 	c->admin_head = 0;
 	c->admin_phase = true;
+	c->lost = false;
 	err = pci_start_dma(&c->pci);
 	if (err)
 		return error_set(e, -err, "cannot be allowed DMA");
@@ -111,7 +105,7 @@ int ctrl_enable(struct ctrl *c, struct error *e)
 	err = csts_wait(c, NVME_CSTS_RDY, NVME_CSTS_RDY, c->ready_ms);
 	if (err)
 		return error_set(e, -err, "does not start: %s", ready_words(err));
-	err = ctrl_set_queues(c, queues_wanted(c));
+	err = ctrl_set_queues(c, c->max_qids);
 	if (err)
 		return error_set(e, -err, "gives no I/O queues: %s", strerror(-err));
 	ctrl_ask_events(c);
@@ -122,22 +116,21 @@ static int read_capabilities(struct ctrl *c, struct error *e)
 {
 	uint32_t low = pci_read32(&c->pci, NVME_CAP);
 	uint32_t high = pci_read32(&c->pci, NVME_CAP_HIGH);
+	struct error why = { "" };
+	struct identify_cap cap;
+	int err;
 
 	if (low == NVME_ABSENT && high == NVME_ABSENT)
 		return error_set(e, ENODEV, "nvme:%s does not answer", c->pci.bdf);
-	c->depth = NVME_CAP_MQES(low) + 1;
-	c->cq_depth = c->depth > CTRL_CQ_DEPTH ? CTRL_CQ_DEPTH : c->depth;
-	if (c->depth > CTRL_QUEUE_DEPTH)
-		c->depth = CTRL_QUEUE_DEPTH;
-	c->ready_ms = (NVME_CAP_TO(low) + 1) * 500;
-	c->doorbell_bytes = 4u << NVME_CAP_DSTRD(high);
-	c->page_min_bytes = 4096u << NVME_CAP_MPSMIN(high);
-	if (c->depth < 2 || !(high & NVME_CAP_CSS_NVM) || c->page_min_bytes > NVME_PAGE_BYTES ||
-	    c->pci.bar_bytes < NVME_DOORBELLS + 4 * (size_t)c->doorbell_bytes)
-		return error_set(e, EOPNOTSUPP,
-				 "nvme:%s is of a kind that xenblkd does not drive: CAP "
-				 "0x%08x%08x; expected the NVM command set and pages of 4 KiB",
-				 c->pci.bdf, high, low);
+	err = identify_cap_parse(low, high, c->pci.bar_bytes, &cap, &why);
+	if (err)
+		return error_set(e, -err, "nvme:%s %s", c->pci.bdf, why.text);
+	c->depth = cap.depth < CTRL_QUEUE_DEPTH ? cap.depth : CTRL_QUEUE_DEPTH;
+	c->cq_depth = cap.depth < CTRL_CQ_DEPTH ? cap.depth : CTRL_CQ_DEPTH;
+	c->max_qids = cap.nr_qids < CTRL_MAX_QPAIRS ? cap.nr_qids : CTRL_MAX_QPAIRS;
+	c->ready_ms = cap.ready_ms;
+	c->doorbell_bytes = cap.doorbell_bytes;
+	c->page_min_bytes = cap.page_min_bytes;
 	return 0;
 }
 
@@ -214,6 +207,7 @@ static int ctrl_open(const char *bdf, struct dmem *dmem, struct ctrl **out, stru
 		return error_set(e, ENOMEM, "nvme:%s found no memory", bdf);
 	c->dmem = dmem;
 	c->timeout_ms = CTRL_TIMEOUT_MS;
+	c->admin_timeout_ms = CTRL_ADMIN_TIMEOUT_MS;
 	list_init(&c->disks);
 	list_init(&c->qpairs);
 	list_init(&c->stuck);

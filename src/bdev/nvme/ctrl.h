@@ -38,6 +38,9 @@
 /* How long an I/O command may take. */
 #define CTRL_TIMEOUT_MS 30000u
 
+/* How long an admin command may take; a reactor that ends a queue waits for one at the most. */
+#define CTRL_ADMIN_TIMEOUT_MS 20000u
+
 /* The pages of the controller's own. */
 enum ctrl_page {
 	CTRL_ADMIN_SQ,
@@ -58,6 +61,7 @@ struct ctrl {
 
 	uint32_t depth; /* entries of an I/O submission queue */
 	uint32_t cq_depth; /* and of its completion queue */
+	uint32_t max_qids; /* I/O queues that it is asked for */
 	uint32_t doorbell_bytes; /* from one doorbell to the next */
 	uint32_t ready_ms; /* how long it may take to start or stop */
 	uint32_t page_min_bytes;
@@ -65,12 +69,14 @@ struct ctrl {
 	uint32_t max_bytes; /* of one command */
 	uint32_t max_deallocate_blocks, max_zero_bytes; /* likewise */
 	uint32_t timeout_ms; /* of an I/O command */
+	uint32_t admin_timeout_ms;
 
 	pthread_mutex_t lock; /* all below */
 	void *pages[CTRL_NR_PAGES];
 	uint32_t admin_tail, admin_head;
 	uint16_t admin_cid;
 	bool admin_phase;
+	bool lost; /* an admin command got no answer: none is sent until a reset */
 	bool has_event; /* an answer came to what ctrl_admin_event() asked, */
 	uint32_t event; /* this */
 	uint64_t qids; /* bit n: I/O queue n is in use */
@@ -130,6 +136,7 @@ int ctrl_halt(struct ctrl *c);
 /*
  * The admin commands (admin.c). Return: 0; -errno by their status; -ETIMEDOUT or -ENODEV if there was
  * no answer: the controller has to be halted then, before memory that it was told of is used again.
+ * After -ETIMEDOUT the keeper, if there is one, sees to that.
  */
 int ctrl_admin(struct ctrl *c, struct nvme_sqe *sqe, uint32_t timeout_ms, uint32_t *result);
 

@@ -112,10 +112,9 @@ static int nvme_open(const char *rest, const struct bdev_open_args *args, struct
 
 	if (err)
 		return err;
-	if (!args->dmem)
-		return error_set(e, EOPNOTSUPP,
-				 "nvme:%s needs memory for DMA, which this domain does not have",
-				 rest);
+	if (!args->dmem || !dmem_has_bus(args->dmem))
+		return error_set(e, EOPNOTSUPP, "nvme:%s needs memory for DMA: %s", rest,
+				 args->dmem ? args->dmem->why.text : "there is none here");
 	d = calloc(1, sizeof(*d));
 	if (!d)
 		return error_set(e, ENOMEM, "nvme:%s found no memory", rest);

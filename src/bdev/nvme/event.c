@@ -6,8 +6,7 @@
 #include "ctrl.h"
 #include "log.h"
 
-#define LOG_TIMEOUT_MS 5000u
-#define LOG_BYTES      512u
+#define LOG_BYTES 512u
 
 static const char *const smart_words[] = {
 	"its reliability is degraded",
@@ -41,7 +40,7 @@ void ctrl_ask_events(struct ctrl *c)
 	};
 
 	/* One that has no such feature tells by itself what it wants to tell. */
-	ctrl_admin(c, &config, LOG_TIMEOUT_MS, NULL);
+	ctrl_admin(c, &config, c->admin_timeout_ms, NULL);
 	c->has_event = false;
 	ctrl_admin_event(c);
 }
@@ -63,6 +62,6 @@ void ctrl_look_events(struct ctrl *c)
 			    event_words(c->event), c->event);
 	/* Until its page is read the controller does not tell of the next of this kind. */
 	get_log.cdw10 = (c->event >> 16 & 0xff) | (LOG_BYTES / 4 - 1) << 16;
-	ctrl_admin(c, &get_log, LOG_TIMEOUT_MS, NULL);
+	ctrl_admin(c, &get_log, c->admin_timeout_ms, NULL);
 	ctrl_admin_event(c);
 }

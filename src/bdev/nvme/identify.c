@@ -49,6 +49,32 @@ static uint32_t transfer_bytes(uint8_t mdts, uint32_t page_min_bytes)
 	return page_min_bytes << mdts;
 }
 
+int identify_cap_parse(uint32_t low, uint32_t high, size_t bar_bytes, struct identify_cap *out,
+		       struct error *e)
+{
+	struct identify_cap cap = {
+		.depth = NVME_CAP_MQES(low) + 1,
+		.ready_ms = (NVME_CAP_TO(low) + 1) * 500,
+		.doorbell_bytes = 4u << NVME_CAP_DSTRD(high),
+		.page_min_bytes = 4096u << NVME_CAP_MPSMIN(high),
+	};
+	/* A pair of doorbells for each pair of queues, that of the admin queue first. */
+	size_t pairs = bar_bytes < NVME_DOORBELLS
+			       ? 0
+			       : (bar_bytes - NVME_DOORBELLS) / (2 * (size_t)cap.doorbell_bytes);
+
+	if (cap.depth < 2 || !(high & NVME_CAP_CSS_NVM) || cap.page_min_bytes > NVME_PAGE_BYTES ||
+	    pairs < 2)
+		return error_set(e, EOPNOTSUPP,
+				 "is of a kind that xenblkd does not drive: CAP 0x%08x%08x and "
+				 "%zu bytes of registers; expected the NVM command set, pages of "
+				 "4 KiB, and doorbells for queues",
+				 high, low, bar_bytes);
+	cap.nr_qids = pairs - 1 > UINT16_MAX ? UINT16_MAX : (uint32_t)(pairs - 1);
+	*out = cap;
+	return 0;
+}
+
 int identify_ctrl_parse(const uint8_t *raw, uint32_t page_min_bytes, struct identify_ctrl *out,
 			struct error *e)
 {

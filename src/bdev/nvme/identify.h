@@ -10,10 +10,30 @@
 #define XENBLKD_NVME_IDENTIFY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "error.h"
 #include "nvme.h"
+
+/* NVMe 1.4, 3.1.1 */
+struct identify_cap {
+	uint32_t depth; /* entries that an I/O queue can have */
+	uint32_t ready_ms; /* how long the controller may take to start or stop */
+	uint32_t doorbell_bytes; /* from one doorbell to the next */
+	uint32_t page_min_bytes; /* the least page size */
+	uint32_t nr_qids; /* queue pairs whose doorbells are among the registers; at least 1 */
+};
+
+/**
+ * identify_cap_parse - of the two halves of CAP
+ *
+ * @bar_bytes: how many there are of registers and doorbells
+ *
+ * Return: 0; or -EOPNOTSUPP and *@e, what follows the controller's name in a sentence.
+ */
+int identify_cap_parse(uint32_t low, uint32_t high, size_t bar_bytes, struct identify_cap *out,
+		       struct error *e);
 
 /* NVMe 1.4, 5.15.2.2 */
 struct identify_ctrl {

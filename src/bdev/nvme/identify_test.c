@@ -37,6 +37,61 @@ static void ns_init(void)
 	raw[128 + 2] = 9;
 }
 
+#define LOW(mqes, to)	  ((uint32_t)(mqes) | (uint32_t)(to) << 24)
+#define HIGH(stride, mps) ((uint32_t)(stride) | 1u << 5 | (uint32_t)(mps) << 16)
+
+static int cap(uint32_t low, uint32_t high, size_t bar_bytes, struct identify_cap *out)
+{
+	memset(out, 0xee, sizeof(*out));
+	return identify_cap_parse(low, high, bar_bytes, out, NULL);
+}
+
+static void reads_capabilities(void)
+{
+	struct identify_cap c;
+
+	check_eq(cap(LOW(2047, 15), HIGH(0, 0), 16384, &c), 0);
+	check_eq(c.depth, 2048);
+	check_eq(c.ready_ms, 8000);
+	check_eq(c.doorbell_bytes, 4);
+	check_eq(c.page_min_bytes, 4096);
+	/* 12 KiB of doorbells in pairs of 8 bytes, the first the admin queue's. */
+	check_eq(c.nr_qids, 1535);
+}
+
+static void extremes_of_capabilities_do_not_overflow(void)
+{
+	struct identify_cap c;
+
+	check_eq(cap(LOW(0xffff, 0xff), HIGH(15, 0), 1 << 20, &c), 0);
+	check_eq(c.depth, 65536);
+	check_eq(c.ready_ms, 128000);
+	check_eq(c.doorbell_bytes, 131072);
+	check_eq(c.nr_qids, 2);
+	check_eq(cap(LOW(1, 0), HIGH(0, 0), (size_t)1 << 40, &c), 0);
+	check_eq(c.depth, 2);
+	check_eq(c.ready_ms, 500);
+	check_eq(c.nr_qids, 65535);
+}
+
+static void refuses_capabilities_that_it_cannot_use(void)
+{
+	struct identify_cap c;
+
+	/* A queue of one entry is always empty. */
+	check_eq(cap(LOW(0, 1), HIGH(0, 0), 16384, &c), -EOPNOTSUPP);
+	/* Another command set; pages of 8 KiB, and of 128 MiB. */
+	check_eq(cap(LOW(63, 1), HIGH(0, 0) & ~(1u << 5), 16384, &c), -EOPNOTSUPP);
+	check_eq(cap(LOW(63, 1), HIGH(0, 1), 16384, &c), -EOPNOTSUPP);
+	check_eq(cap(LOW(63, 1), HIGH(0, 15), 16384, &c), -EOPNOTSUPP);
+	/* Doorbells that are not, or not all, among the registers. */
+	check_eq(cap(LOW(63, 1), HIGH(0, 0), 0, &c), -EOPNOTSUPP);
+	check_eq(cap(LOW(63, 1), HIGH(0, 0), 4096 + 15, &c), -EOPNOTSUPP);
+	check_eq(cap(LOW(63, 1), HIGH(0, 0), 4096 + 16, &c), 0);
+	check_eq(c.nr_qids, 1);
+	check_eq(cap(LOW(63, 1), HIGH(15, 0), 16384, &c), -EOPNOTSUPP);
+}
+
 static void reads_what_a_controller_says(void)
 {
 	struct identify_ctrl id;
@@ -235,6 +290,9 @@ static void garbage_does_no_harm(void)
 
 int main(void)
 {
+	tap_run(reads_capabilities);
+	tap_run(extremes_of_capabilities_do_not_overflow);
+	tap_run(refuses_capabilities_that_it_cannot_use);
 	tap_run(reads_what_a_controller_says);
 	tap_run(text_of_a_controller_is_fit_for_a_log);
 	tap_run(transfer_size_does_not_overflow);

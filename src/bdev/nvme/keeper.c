@@ -119,6 +119,8 @@ static const char *trouble(struct ctrl *c)
 		return "reports a fatal status";
 	if (!(csts & NVME_CSTS_RDY))
 		return "is not ready any more";
+	if (c->lost)
+		return "does not answer an admin command";
 	list_for_each (qp, &c->qpairs, link) {
 		if (qp->lied)
 			return "answers what it was not asked";

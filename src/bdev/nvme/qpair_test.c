@@ -340,11 +340,34 @@ static void what_does_not_end_is_aborted_then_sent_again_after_a_reset(void)
 {
 	struct fake *f = fake_start(9, 4);
 
+	f->ctrl.timeout_ms = 1000;
 	atomic_store(&f->swallow, 1);
 	check_eq(run(f, BDEV_WRITE, 0, f->dmem.base + 200 * 4096, 512), 0);
 	check(atomic_load(&f->nr_aborts) >= 1);
 	check_eq(atomic_load(&f->nr_enables), 2);
 	check_eq(atomic_load(&f->nr_io), 2);
+	fake_end(f);
+}
+
+/* The first is unanswered; until the reset none is sent, and then all is well. */
+static void an_unanswered_admin_command_resets_it(void)
+{
+	struct fake *f = fake_start(9, 4);
+	uint64_t deadline_ns = clock_ns() + 20 * NS_PER_S;
+	struct identify_ns ns;
+	int err;
+
+	f->ctrl.id.nr_namespaces = 1;
+	f->ctrl.admin_timeout_ms = 2000;
+	atomic_store(&f->swallow_admin, 1);
+	check_eq(ctrl_identify_ns(&f->ctrl, 1, &ns, NULL), -ETIMEDOUT);
+	do {
+		err = ctrl_identify_ns(&f->ctrl, 1, &ns, NULL);
+	} while (err == -ETIMEDOUT && clock_ns() < deadline_ns);
+	/* All zeroes, which is what one that is not there looks like. */
+	check_eq(err, -ENODEV);
+	check_eq(atomic_load(&f->nr_enables), 2);
+	check_eq(run(f, BDEV_READ, 0, f->dmem.base + 200 * 4096, 4096), 0);
 	fake_end(f);
 }
 
@@ -354,6 +377,8 @@ static void one_that_does_not_come_back_fails_all(void)
 	void *page = f->dmem.base + 200 * 4096;
 	struct bdev_channel *other;
 
+	f->ctrl.timeout_ms = 100;
+	f->ctrl.ready_ms = 300;
 	atomic_store(&f->swallow, 1);
 	atomic_store(&f->stuck, true);
 	check_eq(run(f, BDEV_READ, 0, page, 512), -EIO);
@@ -398,6 +423,7 @@ int main(void)
 	tap_run(a_second_answer_resets_it);
 	tap_run(one_that_always_lies_is_given_up);
 	tap_run(what_does_not_end_is_aborted_then_sent_again_after_a_reset);
+	tap_run(an_unanswered_admin_command_resets_it);
 	tap_run(one_that_does_not_come_back_fails_all);
 	tap_run(one_that_is_gone_fails_all);
 	return tap_end();

@@ -38,6 +38,7 @@ struct fake {
 
 	/* What it does with I/O commands; each counts down, and then all is well again. */
 	atomic_int swallow; /* no answer */
+	atomic_int swallow_admin; /* likewise, to an identify */
 	atomic_int fail; /* answers @status */
 	atomic_int bad_cid, bad_queue, bad_head, twice; /* lies */
 	atomic_bool gone; /* registers read as all ones */
@@ -117,6 +118,10 @@ static inline void fake_admin(struct fake *f, const struct nvme_sqe *sqe)
 		break;
 	case NVME_ADMIN_ASYNC_EVENT:
 		return;
+	case NVME_ADMIN_IDENTIFY:
+		if (fake_one(&f->swallow_admin))
+			return;
+		break;
 	case NVME_ADMIN_ABORT:
 		atomic_fetch_add(&f->nr_aborts, 1);
 		cqe.result = 1; /* not aborted */
@@ -238,12 +243,15 @@ static inline void fake_ctrl(struct fake *f)
 	pthread_mutex_init(&c->lock, NULL);
 	c->depth = CTRL_QUEUE_DEPTH;
 	c->cq_depth = CTRL_CQ_DEPTH;
+	c->max_qids = FAKE_QUEUES - 1;
 	c->doorbell_bytes = 4;
-	c->ready_ms = 300;
+	/* So long that a busy machine is not taken for a controller that hangs. */
+	c->ready_ms = 10000;
 	c->max_bytes = 65536;
 	c->max_deallocate_blocks = 1 << 14;
 	c->max_zero_bytes = 1 << 20;
-	c->timeout_ms = 100;
+	c->timeout_ms = 10000;
+	c->admin_timeout_ms = CTRL_ADMIN_TIMEOUT_MS;
 	dmem_alloc(c->dmem, CTRL_NR_PAGES, c->pages);
 }
 

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What queues take off their rings while memory is short, and who goes first then. */
+#include "queue.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <xen/io/blkif.h>
+
+#include "tap.h"
+
+#define NR_PAGES  300u
+#define NR_TABLES 2u
+#define NR_OPS	  1024u
+
+struct rig {
+	struct reactor reactor;
+	struct pipeline pl;
+	struct dmem dmem;
+	void *pages[NR_PAGES];
+	struct queue *q[2];
+	struct blkif_sring *ring[2];
+	bool flush_failed;
+	char dir[32];
+};
+
+static bool rig_open_queue(struct rig *rig, uint32_t i, const char *name)
+{
+	struct queue_args args = {
+		.pipeline = &rig->pl,
+		.control = &rig->reactor,
+		.limits = { .size_bytes = 1ull << 30, .flush = true, .max_indirect_segments = 256 },
+		.direct_from_bytes = UINT32_MAX,
+		.state_dir = rig->dir,
+		.name = name,
+		.disk = "test",
+		.flush_failed = &rig->flush_failed,
+	};
+
+	rig->ring[i] = calloc(1, 4096);
+	return rig->ring[i] && !ring_attach(&args.ring, abi_native, rig->ring[i], 1) &&
+	       !queue_create(&args, &rig->q[i]);
+}
+
+static bool rig_open(struct rig *rig)
+{
+	struct pipeline *pl = &rig->pl;
+
+	*rig = (struct rig){ .dir = "/tmp/xenblkd-test-XXXXXX" };
+	pl->reactor = &rig->reactor;
+	list_init(&pl->fetching);
+	list_init(&pl->incoming);
+	pl->pool =
+		(struct dmem_pool){ .dmem = &rig->dmem, .pages = rig->pages, .nr_free = NR_PAGES };
+	pl->batch = (struct grant_batch){ .dmem = &rig->dmem,
+					  .max = NR_OPS,
+					  .copies = calloc(NR_OPS, sizeof(struct gnttab_copy)) };
+	return pl->batch.copies && !reactor_init(&rig->reactor, 0) && mkdtemp(rig->dir) &&
+	       !table_pool_create(&pl->tables, rig->dir, "tables", NR_TABLES) &&
+	       rig_open_queue(rig, 0, "queue-0") && rig_open_queue(rig, 1, "queue-1");
+}
+
+static void rig_close(struct rig *rig)
+{
+	for (int i = 0; i < 2; i++) {
+		queue_destroy(rig->q[i]);
+		free(rig->ring[i]);
+	}
+	table_pool_destroy(&rig->pl.tables);
+	reactor_fini(&rig->reactor);
+	free(rig->pl.batch.copies);
+	rmdir(rig->dir);
+}
+
+/* The guest asks queue @i for @nr segments, which is an indirect request if they are many. */
+static void ask(struct rig *rig, uint32_t i, uint8_t operation, uint16_t nr)
+{
+	struct blkif_sring *s = rig->ring[i];
+	union blkif_sring_entry *e = &s->ring[s->req_prod++ % 32];
+
+	memset(e, 0, sizeof(*e));
+	e->req.operation = operation;
+	e->req.nr_segments = (uint8_t)nr;
+	if (nr > BLKIF_MAX_SEGMENTS_PER_REQUEST) {
+		struct blkif_request_indirect indirect = { .operation = BLKIF_OP_INDIRECT,
+							   .indirect_op = operation,
+							   .nr_segments = nr };
+
+		memcpy(e, &indirect, sizeof(indirect));
+	}
+}
+
+static void takes_what_there_is_memory_for(void)
+{
+	struct rig rig;
+
+	check(rig_open(&rig));
+	rig.pl.pool.nr_free = 32;
+	for (int i = 0; i < 3; i++)
+		ask(&rig, 0, BLKIF_OP_READ, 11);
+	check_eq(queue_take(rig.q[0]), 2);
+	check(rig.q[0]->starved);
+	check_eq(rig.pl.pool.nr_free, 10);
+	/* It has had its turn. */
+	check(!rig.pl.hungry);
+	rig_close(&rig);
+}
+
+static void an_indirect_request_takes_a_page_and_is_promised_the_others(void)
+{
+	struct rig rig;
+
+	check(rig_open(&rig));
+	ask(&rig, 0, BLKIF_OP_READ, 256);
+	for (int i = 0; i < 5; i++)
+		ask(&rig, 1, BLKIF_OP_READ, 11);
+	check_eq(queue_take(rig.q[0]), 1);
+	check_eq(rig.pl.pool.nr_free, NR_PAGES - 1);
+	check_eq(rig.pl.promised, 256);
+	check_eq(queue_take(rig.q[1]), 3);
+	check(rig.q[1]->starved);
+	rig_close(&rig);
+}
+
+static void small_requests_do_not_pass_a_hungry_queue(void)
+{
+	struct rig rig;
+
+	check(rig_open(&rig));
+	rig.pl.pool.nr_free = 256;
+	ask(&rig, 0, BLKIF_OP_WRITE, 256);
+	ask(&rig, 1, BLKIF_OP_READ, 1);
+	check_eq(queue_take(rig.q[0]), 0);
+	check(rig.pl.hungry == rig.q[0]);
+	check_eq(queue_take(rig.q[1]), 0);
+	/* It has to be visited again without the guest's doing. */
+	check(rig.q[1]->starved);
+	rig.pl.pool.nr_free++;
+	check_eq(queue_take(rig.q[1]), 0);
+	check_eq(queue_take(rig.q[0]), 1);
+	check(!rig.pl.hungry);
+	rig.pl.pool.nr_free++;
+	check_eq(queue_take(rig.q[1]), 1);
+	check(!rig.q[1]->starved);
+	rig_close(&rig);
+}
+
+static void a_request_without_a_table_waits(void)
+{
+	struct rig rig;
+
+	check(rig_open(&rig));
+	for (uint32_t i = 0; i <= NR_TABLES; i++)
+		ask(&rig, 0, BLKIF_OP_READ, 12);
+	check_eq(queue_take(rig.q[0]), NR_TABLES);
+	check(rig.q[0]->starved);
+	table_put(&rig.pl.tables, rig.q[0]->ios[0].table);
+	check_eq(queue_take(rig.q[0]), 1);
+	rig_close(&rig);
+}
+
+static void a_hungry_queue_that_stops_is_hungry_no_more(void)
+{
+	struct rig rig;
+
+	check(rig_open(&rig));
+	rig.pl.pool.nr_free = 100;
+	ask(&rig, 0, BLKIF_OP_READ, 256);
+	ask(&rig, 1, BLKIF_OP_READ, 11);
+	check_eq(queue_take(rig.q[0]), 0);
+	rig.q[0]->stopping = true;
+	check_eq(queue_take(rig.q[0]), 0);
+	check_eq(queue_take(rig.q[1]), 1);
+	rig_close(&rig);
+}
+
+static void a_hungry_queue_that_breaks_is_hungry_no_more(void)
+{
+	struct rig rig;
+
+	check(rig_open(&rig));
+	rig.pl.pool.nr_free = 100;
+	ask(&rig, 0, BLKIF_OP_READ, 256);
+	ask(&rig, 1, BLKIF_OP_READ, 11);
+	check_eq(queue_take(rig.q[0]), 0);
+	rig.ring[0]->req_prod += 100;
+	check_eq(queue_take(rig.q[0]), 0);
+	check(rig.q[0]->broken);
+	check_eq(queue_take(rig.q[1]), 1);
+	check(!rig.q[1]->broken);
+	rig_close(&rig);
+}
+
+static void requests_stay_in_the_order_of_the_ring(void)
+{
+	static const uint16_t numbers[] = { 1, 20, 2, 30, 3 };
+	uint32_t i = 0;
+	struct rig rig;
+	struct io *io;
+
+	check(rig_open(&rig));
+	for (size_t j = 0; j < sizeof(numbers) / sizeof(numbers[0]); j++)
+		ask(&rig, 0, BLKIF_OP_WRITE, numbers[j]);
+	check_eq(queue_take(rig.q[0]), 5);
+	list_for_each (io, &rig.q[0]->pending, link)
+		check_eq(io->record->request.nr_segments, numbers[i++]);
+	check_eq(i, 5);
+	rig_close(&rig);
+}
+
+static void a_flush_that_failed_on_one_queue_ends_writes_on_the_other(void)
+{
+	struct rig rig;
+
+	check(rig_open(&rig));
+	ask(&rig, 0, BLKIF_OP_FLUSH_DISKCACHE, 0);
+	check_eq(queue_take(rig.q[0]), 1);
+	rig.q[0]->ios[0].status = -EIO;
+	list_del(&rig.q[0]->ios[0].link);
+	queue_answer(rig.q[0], &rig.q[0]->ios[0]);
+	ask(&rig, 1, BLKIF_OP_WRITE, 1);
+	ask(&rig, 1, BLKIF_OP_WRITE, 200);
+	ask(&rig, 1, BLKIF_OP_READ, 200);
+	check_eq(queue_take(rig.q[1]), 3);
+	check_eq(rig.q[1]->stats.refused, 2);
+	/* The two are to be answered, and that is not done before all of the turn are taken. */
+	check_eq(rig.q[1]->in_flight, 3);
+	check(!list_empty(&rig.q[1]->settled));
+	rig_close(&rig);
+}
+
+int main(void)
+{
+	tap_run(takes_what_there_is_memory_for);
+	tap_run(an_indirect_request_takes_a_page_and_is_promised_the_others);
+	tap_run(small_requests_do_not_pass_a_hungry_queue);
+	tap_run(a_request_without_a_table_waits);
+	tap_run(a_hungry_queue_that_stops_is_hungry_no_more);
+	tap_run(a_hungry_queue_that_breaks_is_hungry_no_more);
+	tap_run(requests_stay_in_the_order_of_the_ring);
+	tap_run(a_flush_that_failed_on_one_queue_ends_writes_on_the_other);
+	return tap_end();
+}
