@@ -11,7 +11,7 @@ host_setup() {
 load() {
 	local device
 	device=$(nvme_of disk0)
-	blkload --create "$device" --node "physical-device=$(stat -c '%t:%T' "$device")" --quiet --timeout 10 "$@" >/tmp/load.out 2>&1 ||
+	blkload --create "$device" --node "physical-device=$(stat -c '%t:%T' "$device")" --quiet --timeout $((60 * scale)) "$@" >/tmp/load.out 2>&1 ||
 		{ cat /tmp/load.out; return 1; }
 }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2086
 TITLE="dom0 is a frontend to itself: blkload finds what it wrote, reconnects, and dies without a word"
 TIMEOUT=900
 
@@ -7,9 +7,12 @@ host_setup() {
 	drive disk0 128M
 }
 
+# A machine whose emulator waits for a processor stands still for a while.
+patience="--quiet --timeout $((60 * scale))"
+
 # load OPTION... - on the drive, made a disk for it; what came of it is in a file
 load() {
-	blkload --create "file:$(nvme_of disk0)" --quiet "$@" >/tmp/load.out 2>&1 ||
+	blkload --create "file:$(nvme_of disk0)" $patience "$@" >/tmp/load.out 2>&1 ||
 		{ cat /tmp/load.out; return 1; }
 }
 
@@ -32,13 +35,12 @@ misplace() {
 }
 
 killed() {
-	blkload --create "file:$(nvme_of disk0)" --quiet "$@" >/tmp/load.out 2>&1
+	blkload --create "file:$(nvme_of disk0)" $patience "$@" >/tmp/load.out 2>&1
 	is $? 137
 }
 
 # dies DEVID - a disk of that number, whose frontend dies with requests in flight
 dies() {
-	# shellcheck disable=SC2086
 	killed --devid "$1" $ragged --shadow /tmp/shadow --die-after 300
 }
 
@@ -87,7 +89,7 @@ dom0() {
 	for turn in 1 2 3; do
 		check "turn $turn: one is killed with requests in flight" dies 51712
 		check "turn $turn: another takes its disk up, and finds what it wrote" \
-			blkload --device "$(frontend_of 51712)" --quiet $ragged --shadow /tmp/shadow --count 500
+			blkload --device "$(frontend_of 51712)" $patience $ragged --shadow /tmp/shadow --count 500
 		gone=$(times_gone)
 		check "turn $turn: the nodes are removed" remove_nodes 51712
 		check "turn $turn: and the daemon is done with it" wait_for 10 gone_more_than "$gone"
