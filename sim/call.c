@@ -111,6 +111,13 @@ static int hypercall(xencall_handle *xcall, unsigned int op, uint64_t arg1, uint
 					     (void *)(uintptr_t)arg2, (uint32_t)arg3));
 	if (op == __HYPERVISOR_xen_version && arg1 == XENVER_version)
 		return 4 << 16 | 17;
+	if (op == __HYPERVISOR_xen_version && arg1 == XENVER_get_features) {
+		struct xen_feature_info *info = (void *)(uintptr_t)arg2;
+
+		/* A PV domain: nothing is translated, and no other feature is asked for. */
+		info->submap = 0;
+		return 0;
+	}
 	return answer(-ENOSYS);
 }
 
