@@ -11,7 +11,7 @@ host_setup() {
 	drive disk1 128M raw throttling.iops-total=400
 }
 
-# until_told - of all sizes, indirect ones too; each block read is checked
+# verify BYTES - of all sizes, indirect requests too; each block that is read is checked
 verify() {
 	wait_for 30 has_disk xvda
 	fio --name=verify --filename=/dev/xvda --direct=1 --ioengine=libaio --iodepth=16 --rw=randrw \
@@ -19,6 +19,11 @@ verify() {
 		--serialize_overlap=1 --fsync=32 --verify=crc32c --verify_fatal=1 --do_verify=1 >/tmp/fio.out 2>&1 ||
 		{ tail -20 /tmp/fio.out; return 1; }
 	echo verified
+}
+
+# guest_create_fio NAME DISK
+guest_create_fio() {
+	MEMORY=384 guest_create "$1" pv "$2"
 }
 
 all_connected() {
@@ -29,12 +34,12 @@ dom0() {
 	local turn bdf again=0
 	bdf=$(nvme_bdf disk0)
 	check "xenblkd starts" start_xenblkd
-	check "a guest on a drive, directly" guest_create g1 pv "$(disk xvda "nvme:$bdf/1?transfer=direct")"
-	check "a guest on a file, by copies" guest_create g2 pv "$(disk xvda "file:$(nvme_of disk1)")"
+	check "a guest on a drive, directly" guest_create_fio g1 "$(disk xvda "nvme:$bdf/1?transfer=direct")"
+	check "a guest on a file, by copies" guest_create_fio g2 "$(disk xvda "file:$(nvme_of disk1)")"
 	check "the first boots" guest_wait g1
 	check "the second boots" guest_wait g2
-	guest_start g1 verify "$((24 + KILLS * 2))m"
-	guest_start g2 verify "$((24 + KILLS * 2))m"
+	guest_start g1 verify "$((24 + KILLS * 24))m"
+	guest_start g2 verify "$((24 + KILLS * 24))m"
 	for turn in $(seq $KILLS); do
 		sleep "1.$((RANDOM % 10))"
 		if [ $((turn % 2)) -eq 1 ]; then
