@@ -33,16 +33,13 @@ struct word {
 	}
 
 static const struct word counters[] = {
-	COUNTER(hypercalls),	 COUNTER(copies),
-	COUNTER(maps),		 COUNTER(unmaps),
-	COUNTER(gntdev_calls),	 COUNTER(gntdev_copies),
-	COUNTER(gntdev_maps),	 COUNTER(gntdev_unmaps),
-	COUNTER(shared_pages),	 COUNTER(mapped_pages),
-	COUNTER(bad_operations), COUNTER(events),
-	COUNTER(events_lost),	 COUNTER(store_requests),
-	COUNTER(device_reads),	 COUNTER(device_writes),
-	COUNTER(device_strays),	 COUNTER(nvme_commands),
-	COUNTER(nvme_resets),	 COUNTER(nvme_deallocated_bytes),
+	COUNTER(hypercalls),	COUNTER(copies),	 COUNTER(maps),
+	COUNTER(unmaps),	COUNTER(gntdev_calls),	 COUNTER(gntdev_copies),
+	COUNTER(gntdev_maps),	COUNTER(gntdev_unmaps),	 COUNTER(shared_pages),
+	COUNTER(mapped_pages),	COUNTER(bad_operations), COUNTER(events),
+	COUNTER(events_lost),	COUNTER(store_requests), COUNTER(device_reads),
+	COUNTER(device_writes), COUNTER(device_strays),	 COUNTER(nvme_commands),
+	COUNTER(nvme_sgls),	COUNTER(nvme_resets),	 COUNTER(nvme_deallocated_bytes),
 };
 
 static const struct word controls[] = {

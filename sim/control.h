@@ -24,7 +24,7 @@ struct sim_counters {
 	uint64_t store_requests;
 	uint64_t device_reads, device_writes; /* bytes, of software devices */
 	uint64_t device_strays; /* accesses to what was not mapped for devices */
-	uint64_t nvme_commands, nvme_deallocated_bytes, nvme_resets;
+	uint64_t nvme_commands, nvme_sgls, nvme_deallocated_bytes, nvme_resets;
 };
 
 /* A fault happens to the operation on which a count runs out, or by chance. 0: never. */

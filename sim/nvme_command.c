@@ -10,7 +10,7 @@
 #include "nvme_device.h"
 
 #define PAGE		   SIM_PAGE_BYTES
-#define MAX_PIECES	   ((1u << DEVICE_MDTS) + 1)
+#define MAX_PIECES	   (2u << DEVICE_MDTS)
 
 #define ADMIN_GET_FEATURES 0x0au
 
@@ -39,6 +39,7 @@ static void identify_controller(const struct device *d, uint8_t *page)
 	put32(page + 516, d->nr_namespaces);
 	page[520] = d->zeroes_alone ? 8 : 12; /* ONCS: write zeroes, dataset management */
 	page[525] = 1; /* a volatile write cache: the page cache */
+	page[536] = d->prps_alone ? 0 : 1; /* SGLS: any alignment */
 }
 
 /* 5.15.2.1 */
@@ -191,8 +192,8 @@ static bool list_open(struct device *d, uint64_t bus, struct prp_list *list)
  *
  * Return: the number of pieces, 0 if one of them is not well.
  */
-static uint32_t pieces(struct device *d, const struct nvme_sqe *sqe, uint32_t bytes,
-		       struct iovec *iov)
+static uint32_t prp_pieces(struct device *d, const struct nvme_sqe *sqe, uint32_t bytes,
+			   struct iovec *iov)
 {
 	uint32_t n = PAGE - (uint32_t)(sqe->prp1 % PAGE), nr = 0;
 	struct prp_list list = { &sqe->prp2, 1 };
@@ -219,6 +220,53 @@ static uint32_t pieces(struct device *d, const struct nvme_sqe *sqe, uint32_t by
 	}
 }
 
+/* What a descriptor names, page by page. Return: the number of pieces, 0 if it is not well. */
+static uint32_t block_pieces(struct device *d, uint64_t bus, uint32_t bytes, struct iovec *iov,
+			     uint32_t max)
+{
+	uint32_t nr = 0;
+
+	while (bytes && nr < max) {
+		uint32_t n = PAGE - (uint32_t)(bus % PAGE);
+
+		n = n < bytes ? n : bytes;
+		iov[nr].iov_base = device_dma(d, bus, n);
+		iov[nr].iov_len = n;
+		if (!iov[nr++].iov_base)
+			return 0;
+		bus += n;
+		bytes -= n;
+	}
+	return bytes ? 0 : nr;
+}
+
+/* 4.4: a block of data, or a last segment, which is an array of them. */
+static uint32_t sgl_pieces(struct device *d, const struct nvme_sqe *sqe, uint32_t bytes,
+			   struct iovec *iov)
+{
+	struct nvme_sgl entry;
+	const struct nvme_sgl *list = &entry;
+	uint32_t nr_entries = 1, nr = 0;
+
+	memcpy(&entry, &sqe->prp1, sizeof(entry));
+	if (entry.type == NVME_SGL_LAST_SEGMENT) {
+		nr_entries = entry.len_bytes / (uint32_t)sizeof(entry);
+		list = entry.len_bytes % sizeof(entry)
+			       ? NULL
+			       : device_dma(d, entry.address, entry.len_bytes);
+	}
+	for (uint32_t i = 0; list && i < nr_entries; i++) {
+		uint32_t n = block_pieces(d, list[i].address, list[i].len_bytes, iov + nr,
+					  MAX_PIECES - nr);
+
+		if (!n || list[i].type != NVME_SGL_DATA_BLOCK || list[i].len_bytes > bytes)
+			return 0;
+		nr += n;
+		bytes -= list[i].len_bytes;
+	}
+	return bytes ? 0 : nr;
+}
+
 static uint16_t transfer(struct device *d, const struct nvme_sqe *sqe)
 {
 	const struct device_namespace *ns = &d->namespaces[sqe->nsid - 1];
@@ -233,7 +281,14 @@ static uint16_t transfer(struct device *d, const struct nvme_sqe *sqe)
 		return STATUS_OUT_OF_RANGE;
 	if (bytes > PAGE << DEVICE_MDTS)
 		return STATUS_INVALID_FIELD;
-	nr_pieces = pieces(d, sqe, bytes, iov);
+	if (sqe->flags == NVME_SQE_SGL && !d->prps_alone) {
+		SIM_COUNT(nvme_sgls, 1);
+		nr_pieces = sgl_pieces(d, sqe, bytes, iov);
+	} else if (!sqe->flags) {
+		nr_pieces = prp_pieces(d, sqe, bytes, iov);
+	} else {
+		return STATUS_INVALID_FIELD;
+	}
 	if (!nr_pieces)
 		return STATUS_TRANSFER_ERROR;
 	if (sqe->opcode == NVME_WRITE) {

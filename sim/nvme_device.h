@@ -73,6 +73,7 @@ struct device {
 	uint8_t *config; /* PCI configuration space, shared too */
 	bool ready, gone, broken;
 	uint32_t block_bytes;
+	bool prps_alone; /* no SGLs */
 	bool zeroes_alone; /* deallocates by write zeroes, and has no dataset management */
 	struct device_namespace namespaces[DEVICE_NAMESPACES]; /* [0] is 1 */
 	uint32_t nr_namespaces;

@@ -134,9 +134,11 @@ static int parse(struct device *d, int argc, char **argv)
 	int opt, err = 0;
 
 	d->block_bytes = 512;
-	while ((opt = getopt(argc, argv, "4z")) != -1) {
+	while ((opt = getopt(argc, argv, "4pz")) != -1) {
 		if (opt == '4')
 			d->block_bytes = 4096;
+		else if (opt == 'p')
+			d->prps_alone = true;
 		else if (opt == 'z')
 			d->zeroes_alone = true;
 		else
@@ -157,8 +159,9 @@ int main(int argc, char **argv)
 
 	err = parse(&d, argc, argv);
 	if (err == -EINVAL) {
-		fprintf(stderr, "Usage: XENSIM_DIR=DIR xensim-nvme [-4z] BDF FILE...\n\n"
+		fprintf(stderr, "Usage: XENSIM_DIR=DIR xensim-nvme [-4pz] BDF FILE...\n\n"
 				"  -4  blocks of 4096 bytes instead of 512\n"
+				"  -p  takes PRPs alone, no SGLs\n"
 				"  -z  deallocates by write zeroes alone\n");
 		return 2;
 	}

@@ -5,8 +5,18 @@
 . "$(dirname "$0")/lib.sh"
 
 bdf=0000:00:05.0
-truncate -s 32M "$XENSIM_DIR/disk1"
+other_bdf=0000:00:06.0
+truncate -s 32M "$XENSIM_DIR/disk1" "$XENSIM_DIR/disk3"
 truncate -s 16M "$XENSIM_DIR/disk2"
+
+# pieces_take DOMAIN LEAST MOST - commands for 200 requests of eleven pieces of pages each
+pieces_take() {
+	local before nr
+	before=$(xensim show nvme_commands)
+	guest "$1" 51712 --rw=randread --count=200 --layout=random --size=16k || return
+	nr=$(($(xensim show nvme_commands) - before))
+	[ $nr -ge "$2" ] && [ $nr -le "$3" ] || { echo "took $nr commands"; return 1; }
+}
 
 check "the store starts" start_store
 check "a controller is there" start_nvme $bdf "$XENSIM_DIR/disk1" "$XENSIM_DIR/disk2"
@@ -21,6 +31,18 @@ check "data went straight" [ "$(xensim show copies)" = 0 ]
 check "by maps that were undone" [ "$(xensim show unmaps)" -gt 3000 ]
 check "random parts of pages are bytes in place" \
 	guest 1 51712 --rw=randrw --verify --fill --count=1000 --layout=random --size=512-44k
+sgls=$(xensim show nvme_sgls)
+check "and one command each" pieces_take 1 200 200
+check "which were SGLs" [ "$(xensim show nvme_sgls)" -ge $((sgls + 150)) ]
+sgls=$(xensim show nvme_sgls)
+check "whole pages are PRPs" guest 1 51712 --rw=randread --count=200 --size=44k
+check "and no SGL" counter_is nvme_sgls "$sgls"
+check "a controller without SGLs is there" start_nvme -p $other_bdf "$XENSIM_DIR/disk3"
+disk_create 3 51712 nvme:$other_bdf/1
+check "it takes several commands for them" pieces_take 3 400 2200
+check "and they are bytes in place too" \
+	guest 3 51712 --rw=randrw --verify --fill --count=1000 --layout=random --size=512-44k
+check "no SGL was sent there" counter_is nvme_sgls "$sgls"
 disk_create 2 51712 "nvme:$bdf/2?transfer=copy"
 check "another guest has the other namespace, by copies" \
 	guest 2 51712 --rw=randrw --verify --fill --count=1000 --size=4k-44k
@@ -72,8 +94,10 @@ check "the other one goes on" wait_for 10 moves nvme_commands
 xensim set nvme_gone=1
 check "a drive that is pulled out is noticed" wait_for 20 daemon_says 'nvme:.*not there any more'
 guest_end
-xensim destroy 2
-sim 0 xenstore-rm /local/domain/2 /local/domain/0/backend/vbd/2
+for domid in 2 3; do
+	xensim destroy $domid
+	sim 0 xenstore-rm /local/domain/$domid /local/domain/0/backend/vbd/$domid
+done
 check "the daemon ends" stop_daemon
 check "nothing is left" nothing_is_left
 finish

@@ -84,7 +84,8 @@ int identify_ctrl_parse(const uint8_t *raw, uint32_t page_min_bytes, struct iden
 		.dataset_management = raw[520] & 4,
 		.write_zeroes = raw[520] & 8,
 		.volatile_cache = raw[525] & 1,
-		.sgl = le32(raw + 536) & 3,
+		/* As they come, or in whole double words, which is all that we have. */
+		.sgl = (le32(raw + 536) & 3) == 1 || (le32(raw + 536) & 3) == 2,
 		.shutdown_ms = SHUTDOWN_MS,
 	};
 	uint32_t rtd3e_ms = le32(raw + 88) / 1000;

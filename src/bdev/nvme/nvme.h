@@ -53,7 +53,7 @@ enum nvme_register {
 /* Submission queue entry, 4.2. */
 struct nvme_sqe {
 	uint8_t opcode;
-	uint8_t flags; /* PRPs and no fused operation: 0 */
+	uint8_t flags; /* no fused operation; PRPs, or NVME_SQE_SGL */
 	uint16_t cid;
 	uint32_t nsid;
 	uint32_t cdw2, cdw3;
@@ -63,6 +63,21 @@ struct nvme_sqe {
 };
 
 _Static_assert(sizeof(struct nvme_sqe) == 64, "4.2");
+
+/* A descriptor of a scatter gather list, 4.4. */
+struct nvme_sgl {
+	uint64_t address;
+	uint32_t len_bytes;
+	uint8_t reserved[3];
+	uint8_t type;
+};
+
+_Static_assert(sizeof(struct nvme_sgl) == 16, "4.4");
+
+#define NVME_SGL_DATA_BLOCK   0x00u
+#define NVME_SGL_LAST_SEGMENT 0x30u
+
+#define NVME_SQE_SGL	      (1u << 6)
 
 /* Completion queue entry, 4.6. */
 struct nvme_cqe {

@@ -2,7 +2,6 @@
 #include "prp.h"
 
 #include <errno.h>
-#include <stddef.h>
 
 bool prp_add(struct prp *p, uint64_t bus, uint32_t len_bytes)
 {
@@ -32,43 +31,26 @@ void prp_end(const struct prp *p, uint64_t list_bus, struct nvme_sqe *sqe)
 }
 
 /* Up to @limit_bytes of memory, as much as one command can have. Return: bytes, or -EFAULT. */
-static int64_t gather_some(struct prp *p, const struct dmem *dmem, struct prp_cursor *at,
+static int64_t gather_some(struct prp *p, const struct dmem *dmem, struct nvme_cursor *at,
 			   uint32_t limit_bytes)
 {
 	uint32_t bytes = 0;
+	uint64_t bus;
+	int64_t n;
 
-	while (bytes < limit_bytes && at->nr_iov) {
-		const uint8_t *ptr = (const uint8_t *)at->iov->iov_base + at->done_bytes;
-		size_t left = at->iov->iov_len - at->done_bytes;
-		uint32_t n = NVME_PAGE_BYTES - (uintptr_t)ptr % NVME_PAGE_BYTES;
-		uint64_t bus;
-
-		if (!left) {
-			at->iov++;
-			at->nr_iov--;
-			at->done_bytes = 0;
-			continue;
-		}
-		if (n > left)
-			n = (uint32_t)left;
-		if (n > limit_bytes - bytes)
-			n = limit_bytes - bytes;
-		/* Pages of virtual memory are pages of bus addresses: dmem has both so aligned. */
-		bus = dmem_bus(dmem, ptr);
-		if (bus == DMEM_NO_BUS)
-			return -EFAULT;
-		if (!prp_add(p, bus, n))
+	while ((n = cursor_piece(at, dmem, limit_bytes - bytes, &bus)) > 0) {
+		if (!prp_add(p, bus, (uint32_t)n))
 			break;
-		at->done_bytes += n;
-		bytes += n;
+		at->done_bytes += (size_t)n;
+		bytes += (uint32_t)n;
 	}
-	return bytes;
+	return n < 0 ? n : bytes;
 }
 
-int64_t prp_gather(struct prp *p, const struct dmem *dmem, struct prp_cursor *at,
+int64_t prp_gather(struct prp *p, const struct dmem *dmem, struct nvme_cursor *at,
 		   uint32_t limit_bytes, uint32_t block_bytes)
 {
-	struct prp_cursor from = *at;
+	struct nvme_cursor from = *at;
 	int64_t bytes = gather_some(p, dmem, at, limit_bytes);
 
 	/* A border within a block: the command ends with the block before. */

@@ -4,7 +4,8 @@
  *
  * The first entry may begin anywhere in its page; each further one begins a page, and each but the
  * last goes to its page's end (NVMe 1.4, 4.3). Memory that is otherwise, such as one with a hole in
- * the middle, takes several commands: what does not continue here begins the next.
+ * the middle, takes several commands, or a list that can say it (sgl.h): what does not continue here
+ * begins the next.
  *
  * Thread: any; pure.
  */
@@ -13,8 +14,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/uio.h>
 
+#include "cursor.h"
 #include "dmem.h"
 #include "nvme.h"
 
@@ -54,13 +55,6 @@ bool prp_add(struct prp *p, uint64_t bus, uint32_t len_bytes);
  */
 void prp_end(const struct prp *p, uint64_t list_bus, struct nvme_sqe *sqe);
 
-/* How far commands have been made of an iovec. */
-struct prp_cursor {
-	const struct iovec *iov; /* the entry to go on with, */
-	uint32_t nr_iov; /* of so many, */
-	size_t done_bytes; /* this far in */
-};
-
 /**
  * prp_gather - the memory of the next command
  *
@@ -71,7 +65,7 @@ struct prp_cursor {
  * Return: bytes, a multiple of @block_bytes and not 0; or -EFAULT: the memory has no bus address;
  * -EINVAL: it does not hold one block that a command could have.
  */
-int64_t prp_gather(struct prp *p, const struct dmem *dmem, struct prp_cursor *at,
+int64_t prp_gather(struct prp *p, const struct dmem *dmem, struct nvme_cursor *at,
 		   uint32_t limit_bytes, uint32_t block_bytes);
 
 #endif

@@ -21,14 +21,14 @@ static struct dmem dmem;
 static struct nvme_sqe sqe;
 
 /* What one command gets of @iov: its bytes; its entries are in sqe and list. */
-static int64_t gather(struct iovec *iov, uint32_t nr, struct prp_cursor *at, uint32_t limit,
+static int64_t gather(struct iovec *iov, uint32_t nr, struct nvme_cursor *at, uint32_t limit,
 		      uint32_t block)
 {
 	struct prp prp;
 	int64_t n;
 
 	if (iov)
-		*at = (struct prp_cursor){ .iov = iov, .nr_iov = nr };
+		*at = (struct nvme_cursor){ .iov = iov, .nr_iov = nr };
 	memset(list, 0xee, sizeof(list));
 	memset(&sqe, 0xee, sizeof(sqe));
 	prp_begin(&prp, list);
@@ -51,7 +51,7 @@ static void setup(void)
 static void one_page_is_one_entry(void)
 {
 	struct iovec iov = { AT(3, 0), PAGE };
-	struct prp_cursor at;
+	struct nvme_cursor at;
 
 	check_eq(gather(&iov, 1, &at, NO_LIMIT, 512), PAGE);
 	check_eq(sqe.prp1, BUS_OF(3));
@@ -61,7 +61,7 @@ static void one_page_is_one_entry(void)
 static void first_entry_has_an_offset(void)
 {
 	struct iovec iov = { AT(3, 512), PAGE };
-	struct prp_cursor at;
+	struct nvme_cursor at;
 
 	check_eq(gather(&iov, 1, &at, NO_LIMIT, 512), PAGE);
 	check_eq(sqe.prp1, BUS_OF(3) + 512);
@@ -71,7 +71,7 @@ static void first_entry_has_an_offset(void)
 static void two_pages_are_two_entries_without_a_list(void)
 {
 	struct iovec iov[] = { { AT(3, 0), PAGE }, { AT(9, 0), 512 } };
-	struct prp_cursor at;
+	struct nvme_cursor at;
 
 	check_eq(gather(iov, 2, &at, NO_LIMIT, 512), PAGE + 512);
 	check_eq(sqe.prp1, BUS_OF(3));
@@ -81,7 +81,7 @@ static void two_pages_are_two_entries_without_a_list(void)
 static void three_pages_are_a_list(void)
 {
 	struct iovec iov[] = { { AT(3, 3584), 512 }, { AT(9, 0), PAGE }, { AT(1, 0), 1024 } };
-	struct prp_cursor at;
+	struct nvme_cursor at;
 
 	check_eq(gather(iov, 3, &at, NO_LIMIT, 512), 512 + PAGE + 1024);
 	check_eq(sqe.prp1, BUS_OF(3) + 3584);
@@ -96,7 +96,7 @@ static void pieces_that_follow_within_a_page_are_one_entry(void)
 	struct iovec iov[] = {
 		{ AT(3, 512), 512 }, { AT(3, 1024), 512 }, { AT(3, 1536), 2560 }, { AT(4, 0), 512 }
 	};
-	struct prp_cursor at;
+	struct nvme_cursor at;
 
 	check_eq(gather(iov, 4, &at, NO_LIMIT, 512), 4096);
 	check_eq(sqe.prp1, BUS_OF(3) + 512);
@@ -106,7 +106,7 @@ static void pieces_that_follow_within_a_page_are_one_entry(void)
 static void hole_in_the_middle_begins_another_command(void)
 {
 	struct iovec iov[] = { { AT(3, 0), PAGE }, { AT(4, 512), 512 }, { AT(5, 0), PAGE } };
-	struct prp_cursor at;
+	struct nvme_cursor at;
 
 	check_eq(gather(iov, 3, &at, NO_LIMIT, 512), PAGE);
 	check_eq(sqe.prp1, BUS_OF(3));
@@ -120,7 +120,7 @@ static void hole_in_the_middle_begins_another_command(void)
 static void each_of_scattered_sectors_is_a_command(void)
 {
 	struct iovec iov[] = { { AT(3, 0), 512 }, { AT(3, 1024), 512 }, { AT(2, 512), 512 } };
-	struct prp_cursor at;
+	struct nvme_cursor at;
 
 	check_eq(gather(iov, 3, &at, NO_LIMIT, 512), 512);
 	check_eq(gather(NULL, 0, &at, NO_LIMIT, 512), 512);
@@ -132,7 +132,7 @@ static void each_of_scattered_sectors_is_a_command(void)
 static void limit_splits_within_a_page(void)
 {
 	struct iovec iov = { AT(3, 0), 3 * PAGE };
-	struct prp_cursor at;
+	struct nvme_cursor at;
 
 	check_eq(gather(&iov, 1, &at, PAGE + 512, 512), PAGE + 512);
 	check_eq(sqe.prp2, BUS_OF(4));
@@ -144,7 +144,7 @@ static void limit_splits_within_a_page(void)
 static void list_is_filled_to_its_end_and_no_further(void)
 {
 	struct iovec iov = { AT(0, 512), (PRP_LIST_ENTRIES + 4) * PAGE };
-	struct prp_cursor at;
+	struct nvme_cursor at;
 
 	check_eq(gather(&iov, 1, &at, PRP_MAX_BYTES, 512), PRP_MAX_BYTES);
 	check_eq(sqe.prp1, BUS_OF(0) + 512);
@@ -159,7 +159,7 @@ static void large_blocks_are_not_torn(void)
 {
 	struct iovec iov[] = { { AT(3, 0), PAGE }, { AT(4, 0), 512 }, { AT(5, 512), 3584 } };
 	struct iovec odd[] = { { AT(3, 512), 3584 }, { AT(4, 0), PAGE }, { AT(5, 0), 512 } };
-	struct prp_cursor at;
+	struct nvme_cursor at;
 
 	check_eq(gather(iov, 3, &at, NO_LIMIT, 4096), PAGE);
 	check_eq(sqe.prp1, BUS_OF(3));
@@ -173,7 +173,7 @@ static void empty_entries_are_stepped_over(void)
 	struct iovec iov[] = {
 		{ AT(3, 0), 0 }, { AT(3, 0), PAGE }, { NULL, 0 }, { AT(4, 0), 512 }
 	};
-	struct prp_cursor at;
+	struct nvme_cursor at;
 
 	check_eq(gather(iov, 4, &at, NO_LIMIT, 512), PAGE + 512);
 }
@@ -182,7 +182,7 @@ static void the_window_is_taken_untouched(void)
 {
 	struct iovec iov[] = { { dmem_window(&dmem, 0xabc000 + 512), 3584 },
 			       { dmem_window(&dmem, 0x123000), 1024 } };
-	struct prp_cursor at;
+	struct nvme_cursor at;
 
 	check_eq(gather(iov, 2, &at, NO_LIMIT, 512), 4608);
 	check_eq(sqe.prp1, 0xabc200);
@@ -194,7 +194,7 @@ static void memory_without_an_address_is_refused(void)
 	static uint8_t ordinary[512];
 	struct iovec iov[] = { { AT(3, 0), PAGE }, { ordinary, 512 } };
 	struct iovec past = { AT(NR_PAGES - 1, 0), 2 * PAGE };
-	struct prp_cursor at;
+	struct nvme_cursor at;
 
 	check_eq(gather(iov, 2, &at, NO_LIMIT, 512), -EFAULT);
 	check_eq(gather(&past, 1, &at, NO_LIMIT, 512), -EFAULT);
@@ -229,7 +229,7 @@ static void random_memory_is_moved_sector_by_sector(void)
 	for (int round = 0; round < 3000; round++) {
 		struct iovec iov[12];
 		uint32_t nr = 1 + (uint32_t)rand() % 12, nr_want = 0, nr_got = 0;
-		struct prp_cursor at;
+		struct nvme_cursor at;
 		int64_t n = 0;
 
 		for (uint32_t i = 0; i < nr; i++) {

@@ -8,6 +8,7 @@
 
 #include "clock.h"
 #include "keeper.h"
+#include "sgl.h"
 #include "status.h"
 
 /* An id of a command: the slot in the low bits, which use of it in the others. */
@@ -83,32 +84,59 @@ static void slot_end(struct qpair *qp, struct slot *slot, int status)
 /* The next @nr_blocks of the request, as all commands name them but one. */
 static void prepare_blocks(struct nvme_request *req, struct slot *slot, uint32_t nr_blocks)
 {
-	slot->sqe = (struct nvme_sqe){
-		.opcode = req->opcode,
-		.nsid = req->nsid,
-		.cdw10 = (uint32_t)req->block,
-		.cdw11 = (uint32_t)(req->block >> 32),
-		.cdw12 = (nr_blocks - 1) | req->cdw12,
-	};
+	slot->sqe.opcode = req->opcode;
+	slot->sqe.nsid = req->nsid;
+	slot->sqe.cdw10 = (uint32_t)req->block;
+	slot->sqe.cdw11 = (uint32_t)(req->block >> 32);
+	slot->sqe.cdw12 = (nr_blocks - 1) | req->cdw12;
 	req->block += nr_blocks;
 	req->left_bytes -= (uint64_t)nr_blocks << req->block_shift;
 }
 
+/*
+ * The memory of the next command: PRPs, or a list where those would end early and the controller has
+ * them. Return: bytes, or -errno.
+ */
+static int64_t prepare_memory(struct qpair *qp, struct nvme_request *req, struct slot *slot,
+			      uint32_t limit_bytes)
+{
+	const struct dmem *dmem = qp->ctrl->dmem;
+	uint32_t block_bytes = 1u << req->block_shift;
+	struct nvme_cursor from = req->at;
+	struct sgl sgl = { .list = slot->list };
+	struct prp prp;
+	int64_t bytes, listed;
+
+	prp_begin(&prp, slot->list);
+	bytes = prp_gather(&prp, dmem, &req->at, limit_bytes, block_bytes);
+	if (bytes < limit_bytes && bytes != -EFAULT && qp->ctrl->id.sgl) {
+		req->at = from;
+		listed = sgl_gather(&sgl, dmem, &req->at, limit_bytes, block_bytes);
+		if (listed > bytes) {
+			sgl_end(&sgl, slot->list_bus, &slot->sqe);
+			return listed;
+		}
+		/* The other kind's list lay in the same memory. */
+		req->at = from;
+		prp_begin(&prp, slot->list);
+		bytes = prp_gather(&prp, dmem, &req->at, limit_bytes, block_bytes);
+	}
+	if (bytes > 0)
+		prp_end(&prp, slot->list_bus, &slot->sqe);
+	return bytes;
+}
+
 static int prepare_data(struct qpair *qp, struct nvme_request *req, struct slot *slot)
 {
-	uint32_t block_bytes = 1u << req->block_shift;
 	uint32_t limit_bytes = qp->ctrl->max_bytes;
-	struct prp prp;
 	int64_t bytes;
 
 	if (limit_bytes > req->left_bytes)
 		limit_bytes = (uint32_t)req->left_bytes;
-	prp_begin(&prp, slot->list);
-	bytes = prp_gather(&prp, qp->ctrl->dmem, &req->at, limit_bytes, block_bytes);
+	bytes = prepare_memory(qp, req, slot, limit_bytes);
 	if (bytes < 0)
 		return (int)bytes;
 	prepare_blocks(req, slot, (uint32_t)bytes >> req->block_shift);
-	prp_end(&prp, slot->list_bus, &slot->sqe);
 	return 0;
 }
 
@@ -147,6 +175,7 @@ static void prepare_deallocate(struct qpair *qp, struct nvme_request *req, struc
 
 static int prepare(struct qpair *qp, struct nvme_request *req, struct slot *slot)
 {
+	slot->sqe = (struct nvme_sqe){ 0 };
 	switch (req->opcode) {
 	case NVME_FLUSH:
 		slot->sqe = (struct nvme_sqe){ .opcode = NVME_FLUSH, .nsid = req->nsid };

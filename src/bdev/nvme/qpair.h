@@ -6,7 +6,7 @@
  * rings the doorbell once for all, and takes what has been completed. The other doorbell only says
  * that there is room again: it is rung when there might not be.
  * A request may take several commands: at the most that one command may move, and where its memory
- * cannot be said in one list of PRPs (prp.h). It ends when all have ended; the first error counts.
+ * cannot be said in one list (prp.h, sgl.h). It ends when all have ended; the first error counts.
  *
  * The controller is not trusted with our memory: an id that it answers with names a slot and which
  * use of the slot is meant, and one that fits nothing in flight is an error of the controller's, for
@@ -48,7 +48,7 @@ struct nvme_request {
 	uint64_t block; /* of the namespace, where the next command begins */
 	uint64_t left_bytes; /* without commands as yet */
 	bool flush; /* wants a command without data */
-	struct prp_cursor at; /* in its memory, likewise */
+	struct nvme_cursor at; /* in its memory, likewise */
 	uint32_t nr_commands; /* in flight */
 	int status; /* 0, or the first error */
 };
@@ -67,7 +67,7 @@ struct slot {
 	uint16_t use; /* counts the uses of the slot, so that an old answer is known as such */
 	uint8_t tries;
 	bool aborted; /* the controller was asked to */
-	uint64_t *list;
+	void *list; /* of PRPs, of an SGL, or of ranges */
 	uint64_t list_bus;
 };
 

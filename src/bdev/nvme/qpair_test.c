@@ -121,6 +121,37 @@ static void nothing_gets_past_the_fence(void)
 	fake_end(f);
 }
 
+/* A page, a piece of one, a page: not for PRPs. */
+static int run_pieces(struct fake *f)
+{
+	struct request r;
+	uint8_t *base = f->dmem.base + 100 * 4096;
+
+	request_init(&r, BDEV_READ, 0, base, 4096);
+	r.iov[1] = (struct iovec){ base + 2 * 4096 + 512, 512 };
+	r.iov[2] = (struct iovec){ base + 3 * 4096, 4096 };
+	r.io.nr_iov = 3;
+	r.io.len_bytes = 2 * 4096 + 512;
+	return disk_submit(f->ch, &r.io) ? 2 : finish(f, &r);
+}
+
+static void memory_in_pieces_is_one_command_where_there_are_sgls(void)
+{
+	struct fake *f = fake_start(9, 4);
+
+	check_eq(run_pieces(f), 0);
+	check_eq(atomic_load(&f->nr_io), 3);
+	check_eq(f->last_sqe.flags, 0);
+	f->ctrl.id.sgl = true;
+	check_eq(run_pieces(f), 0);
+	check_eq(atomic_load(&f->nr_io), 4);
+	check_eq(f->last_sqe.flags, NVME_SQE_SGL);
+	check_eq(f->last_sqe.cdw12, 16);
+	check_eq(run(f, BDEV_READ, 0, f->dmem.base + 100 * 4096, 4096), 0);
+	check_eq(f->last_sqe.flags, 0);
+	fake_end(f);
+}
+
 static int discard(struct fake *f, uint64_t offset_bytes, uint64_t len_bytes)
 {
 	struct request r;
@@ -407,6 +438,7 @@ int main(void)
 	tap_run(splits_at_what_one_command_moves);
 	tap_run(keeps_more_requests_than_slots_and_loses_none);
 	tap_run(nothing_gets_past_the_fence);
+	tap_run(memory_in_pieces_is_one_command_where_there_are_sgls);
 	tap_run(fua_is_a_bit_of_the_write);
 	tap_run(deallocates_a_range_as_large_as_a_command_takes);
 	tap_run(deallocates_more_than_4_gib);
