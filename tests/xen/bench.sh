@@ -9,6 +9,8 @@ GUEST_FIO=1
 TIMEOUT=3600
 ROUNDS=3
 SECONDS_EACH=5
+# LAB_SET="JOBS=each_size": copies and maps by the size of requests
+JOBS=each_job
 
 host_setup() {
 	drive disk0 512M
@@ -33,6 +35,16 @@ job() {
 }
 
 # ----- in dom0
+
+# Copies and maps by size, for where "auto" has to change from one to the other.
+each_size() {
+	local kib
+	for kib in 4 8 16 32 64 128; do
+		"$@" read-${kib}k-qd1 --rw=randread --bs=${kib}k --iodepth=1
+		"$@" read-${kib}k-qd16-batch8 --rw=randread --bs=${kib}k --iodepth=16 --iodepth_batch_submit=8 --iodepth_batch_complete_min=8
+		"$@" write-${kib}k-qd16-batch8 --rw=randwrite --bs=${kib}k --iodepth=16 --iodepth_batch_submit=8 --iodepth_batch_complete_min=8
+	done
+}
 
 each_job() {
 	"$@" randread-qd1 --rw=randread --bs=4k --iodepth=1
@@ -65,7 +77,8 @@ timed() {
 	if [ "$backend" = "${backend#blkback}" ]; then
 		stop_xenblkd
 		busy=$(sed -n 's/.*datapath:.* \([0-9]*\) ms busy/\1/p' $daemon_log)
-		busy=$((busy * 1000 / ($(requests) + 1)))
+		[ "$(requests)" -gt 0 ] || { tap not "$backend $name: the daemon tells of no request"; return 1; }
+		busy=$((busy * 1000 / $(requests)))
 	fi
 	tap ok "$backend $name"
 	host result "$backend" "$name" "$2" "$3" "$4" "$5" "$(((after - before) * 10000 / ($1 > 0 ? $1 : 1)))" "$busy"
@@ -78,9 +91,10 @@ fresh_daemon() {
 	wait_for 30 daemon_says "$(guest_domid g1)/xvda: connected"
 }
 
+# All that the daemon says it has done.
 requests() {
-	sed -n 's/.* disconnected after \([0-9]*\) reads, \([0-9]*\) writes, \([0-9]*\) flushes.*/\1 \2 \3/p' $daemon_log |
-		awk '{ n += $1 + $2 + $3 } END { print n + 0 }'
+	grep ' disconnected after ' $daemon_log | grep -oE '[0-9]+ (reads|writes|flushes)' |
+		awk '{ n += $1 } END { print n + 0 }'
 }
 
 reactor_tid() {
@@ -117,8 +131,8 @@ with_xenblkd() {
 	MEMORY=512 guest_create g1 pv "$(disk xvda "$3")"
 	check "$2 serves a guest" guest_wait g1
 	stop_xenblkd
-	each_job timed "$2"
-	[ "$1" -gt 1 ] || each_job counted "$2"
+	$JOBS timed "$2"
+	[ "$1" -gt 1 ] || $JOBS counted "$2"
 	fresh_daemon
 	guest_destroy g1
 	stop_xenblkd
@@ -144,7 +158,7 @@ with_blkback() {
 	modprobe xen-blkback "$@"
 	MEMORY=512 guest_create g1 pv "format=raw,vdev=xvda,access=rw,backendtype=phy,script=block-lab,target=$(nvme_of disk0)"
 	check "$backend serves a guest" guest_wait g1
-	each_job timed "$backend"
+	$JOBS timed "$backend"
 	guest_destroy g1
 	rmmod xen_blkback
 }
@@ -155,9 +169,11 @@ dom0() {
 	mount -t tracefs tracefs /sys/kernel/tracing
 	write_block_script
 	for round in $(seq "$ROUNDS"); do
-		with_blkback blkback
-		with_blkback blkback-no-pers feature_persistent=0
-		with_xenblkd "$round" file "file:$(nvme_of disk0)"
+		if [ "$JOBS" = each_job ]; then
+			with_blkback blkback
+			with_blkback blkback-no-pers feature_persistent=0
+			with_xenblkd "$round" file "file:$(nvme_of disk0)"
+		fi
 		with_xenblkd "$round" nvme-copy "nvme:$bdf/1?transfer=copy"
 		with_xenblkd "$round" nvme-direct "nvme:$bdf/1?transfer=direct"
 	done
