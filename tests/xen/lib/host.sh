@@ -211,14 +211,58 @@ run_scenario() (
 	[ "$run_failures" -eq 0 ]
 )
 
+# run_scenarios NAME... - several at a time, the longest first; each is printed when it has ended
 run_scenarios() {
-	local name failed=0
-	for name in "$@"; do
-		run_scenario "$name" || failed=$((failed + 1))
-		tap_number=$(cat "$cache/tap_number")
+	local jobs=${LAB_JOBS:-$(jobs_that_fit)} name failed=0 number=0
+	local -A running=()
+	[ $# -gt 1 ] || jobs=1
+	if [ "$jobs" = 1 ]; then
+		for name in "$@"; do
+			run_scenario "$name" || failed=$((failed + 1))
+			tap_number=$(cat "$cache/tap_number")
+		done
+		echo "1..$tap_number"
+		[ $failed -eq 0 ]
+		return
+	fi
+	mkdir -p "$cache/runs"
+	for name in $(longest_first "$@"); do
+		[ ${#running[@]} -lt "$jobs" ] || end_one
+		run_scenario "$name" >"$cache/runs/$name.tap" 2>&1 &
+		running[$!]=$name
 	done
-	echo "1..$tap_number"
+	while [ ${#running[@]} -gt 0 ]; do
+		end_one
+	done
+	echo "1..$number"
 	[ $failed -eq 0 ]
+}
+
+# One for each core, as long as there is memory for it and its images.
+jobs_that_fit() {
+	local cores memory
+	cores=$(nproc)
+	memory=$(awk '/^MemAvailable/ { print int($2 / 4 / 1024 / 1024) }' /proc/meminfo)
+	[ "$memory" -gt 0 ] || memory=1
+	echo $((cores < memory ? cores : memory))
+}
+
+# By the time that each may take.
+longest_first() {
+	local name
+	for name in "$@"; do
+		echo "$(sed -n 's/^TIMEOUT=//p' "$lab_dir/scenarios/$name.sh" | tail -1) $name"
+	done | sort -s -k1,1nr | awk '{ print $NF }'
+}
+
+# Waits until one of the running scenarios has ended, and prints it with its checks numbered in order.
+end_one() {
+	local pid
+	wait -n -p pid "${!running[@]}" || failed=$((failed + 1))
+	awk -v n="$number" '/^(not )?ok [0-9]+ - / { sub(/ok [0-9]+/, "ok " ++n) } 1' \
+		"$cache/runs/${running[$pid]}.tap"
+	number=$((number + $(grep -cE '^(not )?ok [0-9]+ - ' "$cache/runs/${running[$pid]}.tap")))
+	unset "running[$pid]"
 }
 
 run_shell() (
