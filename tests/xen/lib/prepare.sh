@@ -6,7 +6,7 @@
 # Each product is made in a temporary place and renamed, so that what is there is whole; a stamp
 # beside it says what it was made from.
 
-host_packages="qemu-system-x86 qemu-utils cpio busybox-static zstd xz-utils kmod e2fsprogs fdisk fio binutils"
+host_packages="qemu-system-x86 qemu-utils cpio busybox-static zstd xz-utils kmod e2fsprogs fdisk dmsetup fio binutils"
 
 # Unpacked, not installed: Xen and a kernel, without boot loader hooks.
 lab_packages="xen-hypervisor-4.17-amd64 xen-utils-4.17 xen-utils-common xenstore-utils
@@ -14,7 +14,7 @@ lab_packages="xen-hypervisor-4.17-amd64 xen-utils-4.17 xen-utils-common xenstore
 	libxengnttab1 libxenhypfs1 libxenstore4 libxentoolcore1 libxentoollog1 libyajl2
 	libncurses6 libtinfo6"
 
-dom0_modules="nvme ext4 crc32c_generic loop xen-evtchn xen-gntalloc xen-gntdev xen-privcmd xenfs xen-blkback"
+dom0_modules="nvme ext4 crc32c_generic loop dm-mod xen-evtchn xen-gntalloc xen-gntdev xen-privcmd xenfs xen-blkback"
 guest_modules="xen-blkfront ext4 crc32c_generic"
 
 say_step() {
@@ -134,6 +134,7 @@ make_dom0_image() {
 	touch "$root/etc/xen/xl.conf"
 	cp /bin/busybox /bin/bash "$root/bin/"
 	cp /sbin/mke2fs "$root/bin/mkfs.ext4"
+	cp /sbin/dmsetup "$root/bin/"
 	mkdir -p "$root/usr/lib/xen-4.17/bin"
 	for tool in xl xenstored xen-init-dom0 xenconsoled libxl-save-helper lsevtchn xentop; do
 		cp "$xen/$tool" "$root/usr/lib/xen-4.17/bin/"
@@ -144,7 +145,7 @@ make_dom0_image() {
 	cp "$1/vmlinux" "$root/boot/"
 	cp "$1/guest.img" "$root/boot/guest-base.img"
 	copy_modules "$root" $dom0_modules
-	copy_libs "$root" /bin/bash /sbin/mke2fs "$root"/usr/lib/xen-4.17/bin/* "$root"/bin/xenstore-*
+	copy_libs "$root" /bin/bash /sbin/mke2fs /sbin/dmsetup "$root"/usr/lib/xen-4.17/bin/* "$root"/bin/xenstore-*
 	# xl loads it by name, for pthread_cancel().
 	cp -L /lib/x86_64-linux-gnu/libgcc_s.so.1 "$root/lib/x86_64-linux-gnu/"
 	pack "$root" "$1/dom0.img"

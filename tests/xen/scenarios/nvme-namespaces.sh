@@ -51,6 +51,10 @@ dom0() {
 	check "dom0 swaps to the other" swapon /dev/nvme0n2
 	refused "nvme:$bdf/1" "nvme:$bdf is in use: /dev/nvme0n2 is swap space"
 	swapoff /dev/nvme0n2
+	modprobe dm-mod
+	check "a mapped device stands on it" dmsetup create held --noudevsync --table "0 2048 linear /dev/nvme0n1 0"
+	refused "nvme:$bdf/2" "nvme:$bdf is in use: nvme0n1 is part of dm-0 (LVM, md or the like)"
+	dmsetup remove --noudevsync held
 	refused "nvme:$bdf/3" "the controller has no namespace 3"
 	refused "nvme:$bdf/5" "has 8 bytes of metadata a block"
 	check "the kernel has it as before" wait_for 10 kernel_has_both
