@@ -16,10 +16,11 @@ load() {
 	guest "$domid" 51712 --rw=randrw --align=512 --verify "$@"
 }
 
+# shellcheck disable=SC2086
 end_nvme() {
-	kill "$nvme_pid"
-	wait "$nvme_pid"
-	nvme_pid=''
+	kill $nvme_pids
+	wait $nvme_pids
+	nvme_pids=''
 }
 
 # Under sanitizers all is slower.

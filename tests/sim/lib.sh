@@ -15,7 +15,7 @@ set -uo pipefail
 BUILD=${1:?the build folder}
 export XENSIM_DIR
 XENSIM_DIR=$(mktemp -d /dev/shm/xensim.XXXXXX)
-store_pid='' daemon_pid='' nvme_pid='' guest_pid='' number=0 failures=0
+store_pid='' daemon_pid='' nvme_pids='' guest_pid='' number=0 failures=0
 log=$XENSIM_DIR/daemon.log out=$XENSIM_DIR/out
 
 # Sanitizers want to come first.
@@ -27,7 +27,7 @@ export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0
 
 cleanup() {
 	local pid
-	for pid in $guest_pid $daemon_pid $nvme_pid $store_pid; do
+	for pid in $guest_pid $daemon_pid $nvme_pids $store_pid; do
 		kill -KILL "$pid"
 		wait "$pid"
 	done 2>/dev/null
@@ -90,7 +90,7 @@ start_store() {
 # start_nvme [-OPTIONS] BDF FILE... - a controller with a namespace for each
 start_nvme() {
 	"$BUILD/sim/xensim-nvme" "$@" &
-	nvme_pid=$!
+	nvme_pids+=" $!"
 	[ "${1#-}" = "$1" ] || shift
 	wait_for 10 [ -L "$XENSIM_DIR/sys/bus/pci/devices/$1/driver" ]
 }
