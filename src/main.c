@@ -16,21 +16,27 @@
 
 #include "backend.h"
 #include "clock.h"
+#include "datapath.h"
 #include "dmem.h"
 #include "leftover.h"
 #include "log.h"
 #include "options.h"
-#include "pipeline.h"
 #include "reactor.h"
 #include "record.h"
 #include "store.h"
 #include "transfer.h"
 
+_Static_assert(OPTIONS_MAX_REACTORS == DATAPATH_MAX_REACTORS, "each that can be asked for");
+
 /* How often a daemon that is to end says what it still waits for. */
 #define STOP_REMINDER_S 10
 
-/* Beside those for data: queues and lists of the controllers that we drive, and what is merged. */
-#define DEVICE_PAGES 1024u
+/*
+ * Beside those for data: queues and lists of the controllers that we drive, and what is merged; and
+ * what each further reactor wants of that.
+ */
+#define DEVICE_PAGES	     1024u
+#define DEVICE_PAGES_FURTHER 256u
 
 /* Of a disk, where nobody said how many: what Linux guests take if they can have it. */
 #define DEFAULT_MAX_QUEUES 4u
@@ -39,11 +45,11 @@ struct daemon {
 	struct options options;
 	int lock_fd;
 	struct store store;
-	struct reactor control, reactor;
+	struct reactor control;
 	struct transfer transfer;
 	struct record pins;
 	struct dmem dmem;
-	struct pipeline pipeline;
+	struct datapath datapath;
 	struct backend backend;
 	struct reactor_fd signal_fd, reminder_fd;
 	bool stopping;
@@ -140,24 +146,27 @@ static int open_signals(struct daemon *d)
 	return 0;
 }
 
-static void choose_cpu(const struct options *o, int *cpu, uint64_t *poll_ns)
+/* The last of the CPUs that we may use, one for each reactor; the first ones are everybody's. */
+static void choose_cpus(const struct options *o, int *cpus, uint64_t *poll_ns)
 {
 	cpu_set_t allowed;
-	int nr = 0, last = -1;
+	uint32_t nr = 0, i = o->nr_reactors;
 
-	if (!sched_getaffinity(0, sizeof(allowed), &allowed)) {
-		for (int i = 0; i < CPU_SETSIZE; i++) {
-			if (CPU_ISSET(i, &allowed)) {
-				nr++;
-				last = i;
-			}
-		}
+	CPU_ZERO(&allowed);
+	sched_getaffinity(0, sizeof(allowed), &allowed);
+	nr = (uint32_t)CPU_COUNT(&allowed);
+	for (int cpu = CPU_SETSIZE - 1; cpu >= 0 && i; cpu--) {
+		if (CPU_ISSET(cpu, &allowed))
+			cpus[--i] = nr > o->nr_reactors ? cpu : -1;
 	}
-	*cpu = (int)o->cpu;
-	if (o->cpu == -1)
-		*cpu = nr > 1 ? last : -1;
-	/* With a single CPU, who spins takes it from those that would give us work. */
-	*poll_ns = o->poll_us >= 0 ? (uint64_t)o->poll_us * NS_PER_US : nr > 1 ? 50 * NS_PER_US : 0;
+	while (i)
+		cpus[--i] = -1;
+	if (o->nr_cpus)
+		memcpy(cpus, o->cpus, o->nr_cpus * sizeof(*cpus));
+	/* Who spins on the last CPU takes it from those that would give us work. */
+	*poll_ns = o->poll_us >= 0	 ? (uint64_t)o->poll_us * NS_PER_US
+		   : nr > o->nr_reactors ? 50 * NS_PER_US
+					 : 0;
 }
 
 static uint32_t max_queues(const struct options *o)
@@ -174,7 +183,7 @@ static int serve(struct daemon *d)
 	struct backend_args args = {
 		.store = &d->store,
 		.control = &d->control,
-		.pipeline = &d->pipeline,
+		.datapath = &d->datapath,
 		.dmem = &d->dmem,
 		.transfer = d->transfer,
 		.state_dir = d->options.state_dir,
@@ -201,38 +210,33 @@ static uint32_t buffer_pages(const struct daemon *d)
 	return d->options.buffer_mib * (1024 * 1024 / DMEM_PAGE_BYTES);
 }
 
+/* Of all reactors. */
+static uint32_t data_pages(const struct daemon *d)
+{
+	return buffer_pages(d) * d->options.nr_reactors;
+}
+
 static int run_datapath(struct daemon *d)
 {
-	struct pipeline_args args = {
-		.reactor = &d->reactor,
+	int cpus[OPTIONS_MAX_REACTORS];
+	struct datapath_args args = {
+		.nr_reactors = d->options.nr_reactors,
+		.cpus = cpus,
 		.state_dir = d->options.state_dir,
 		.dmem = &d->dmem,
 		.buffer_pages = buffer_pages(d),
 	};
 	struct error e = { "" };
-	uint64_t poll_ns;
-	int cpu, err;
+	int err;
 
-	choose_cpu(&d->options, &cpu, &poll_ns);
-	err = reactor_init(&d->reactor, poll_ns);
-	if (err)
-		return err;
-	err = pipeline_create(&d->pipeline, &args, &e);
+	choose_cpus(&d->options, cpus, &args.poll_ns);
+	err = datapath_create(&d->datapath, &args, &e);
 	if (err) {
 		log_error("%s", e.text);
-		goto fini_reactor;
-	}
-	err = reactor_start(&d->reactor, "reactor-0", cpu);
-	if (err) {
-		log_error("cannot start the reactor on CPU %d: %s", cpu, strerror(-err));
-		goto destroy_pipeline;
+		return err;
 	}
 	err = serve(d);
-	reactor_join(&d->reactor);
-destroy_pipeline:
-	pipeline_destroy(&d->pipeline);
-fini_reactor:
-	reactor_fini(&d->reactor);
+	datapath_destroy(&d->datapath);
 	return err;
 }
 
@@ -243,18 +247,18 @@ static void say_how(const struct daemon *d)
 	switch (m->kind) {
 	case DMEM_GRANTED:
 		log_info("data goes by grant copy hypercalls, through %u pages of ours",
-			 buffer_pages(d));
+			 data_pages(d));
 		break;
 	case DMEM_HUGEPAGES:
 		log_info("data goes by grant copy hypercalls, through %u pages of ours in "
 			 "hugepages; none goes direct: in a domain whose addresses Xen translates "
 			 "it does not map guests' pages for devices alone",
-			 buffer_pages(d));
+			 data_pages(d));
 		break;
 	case DMEM_ORDINARY:
 		log_warning("data goes by the gntdev driver, through %u pages of ours, and there "
 			    "is no memory for DMA: %s",
-			    buffer_pages(d), m->why.text);
+			    data_pages(d), m->why.text);
 		break;
 	}
 }
@@ -263,7 +267,8 @@ static void say_how(const struct daemon *d)
 static int run_with_memory(struct daemon *d)
 {
 	const char *dir = d->options.state_dir;
-	uint32_t nr_pages = buffer_pages(d) + DEVICE_PAGES;
+	uint32_t nr_pages =
+		data_pages(d) + DEVICE_PAGES + DEVICE_PAGES_FURTHER * (d->options.nr_reactors - 1);
 	struct dmem_args args = {
 		.nr_pages = nr_pages,
 		.domid = d->store.domid,

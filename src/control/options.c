@@ -50,13 +50,35 @@ static int set_u32(struct options *o, const struct option *opt, const char *valu
 	return err;
 }
 
-static int set_cpu(struct options *o, const struct option *opt, const char *value, struct error *e)
+static int add_cpu(struct options *o, const struct option *opt, const char *word, struct error *e)
 {
-	if (!strcmp(value, "none")) {
-		o->cpu = -2;
-		return 0;
+	int64_t cpu = -1;
+	int err = strcmp(word, "none") ? parse_number(opt, word, &cpu, e) : 0;
+
+	if (!err && o->nr_cpus == OPTIONS_MAX_REACTORS)
+		err = error_set(e, EINVAL, "--%s names more than %d CPUs", opt->name,
+				OPTIONS_MAX_REACTORS);
+	if (!err)
+		o->cpus[o->nr_cpus++] = (int)cpu;
+	return err;
+}
+
+static int set_cpus(struct options *o, const struct option *opt, const char *value, struct error *e)
+{
+	int err = 0;
+
+	o->nr_cpus = 0;
+	while (!err) {
+		char word[32];
+		size_t n = strcspn(value, ",");
+
+		snprintf(word, sizeof(word), "%.*s", (int)n, value);
+		err = add_cpu(o, opt, word, e);
+		if (!value[n])
+			break;
+		value += n + 1;
 	}
-	return parse_number(opt, value, &o->cpu, e);
+	return err;
 }
 
 static int set_level(struct options *o, const struct option *opt, const char *value,
@@ -102,11 +124,14 @@ static int set_transfer(struct options *o, const struct option *opt, const char 
 
 static const struct option table[] = {
 	{ "class", "NAME", "serve the backends of this xenbus class (vbd)", set_class },
-	{ "cpu", "N", "pin the reactor to this CPU, or none (the last one, if there are several)",
-	  set_cpu, 0, 0, 4095 },
+	{ "reactors", "N", "threads that serve disks (1, or as many as --cpu names)", set_u32,
+	  FIELD(nr_reactors), 1, OPTIONS_MAX_REACTORS },
+	{ "cpu", "LIST", "pin each to a CPU, or none (the last ones, if there are several)",
+	  set_cpus, 0, 0, 4095 },
 	{ "poll-us", "N", "poll so long without work before sleeping (50; 0 if there is one CPU)",
 	  set_i64, FIELD(poll_us), 0, 1000000 },
-	{ "buffer-mib", "N", "memory for data in flight (16)", set_u32, FIELD(buffer_mib), 2, 64 },
+	{ "buffer-mib", "N", "memory of each for data in flight (16)", set_u32, FIELD(buffer_mib),
+	  2, 64 },
 	{ "max-queues", "N", "queues that a disk may have (as many as there are CPUs, up to 4)",
 	  set_u32, FIELD(max_queues), 1, 16 },
 	{ "transfer", "WORD", "auto, auto:BYTES, direct or copy, for disks that do not say (auto)",
@@ -162,7 +187,6 @@ int options_parse(int argc, char **argv, struct options *out, struct error *e)
 		.log_level = LOG_LEVEL_INFO,
 		.transfer = "auto",
 		.buffer_mib = 16,
-		.cpu = -1,
 		.poll_us = -1,
 	};
 
@@ -172,6 +196,12 @@ int options_parse(int argc, char **argv, struct options *out, struct error *e)
 		if (err)
 			return err;
 	}
+	if (!o.nr_reactors)
+		o.nr_reactors = o.nr_cpus ? o.nr_cpus : 1;
+	if (o.nr_cpus && o.nr_cpus != o.nr_reactors)
+		return error_set(e, EINVAL,
+				 "--cpu names %u CPUs, expected one for each of %u reactors",
+				 o.nr_cpus, o.nr_reactors);
 	*out = o;
 	return 0;
 }

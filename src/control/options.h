@@ -17,14 +17,18 @@
 #include "error.h"
 #include "log.h"
 
+#define OPTIONS_MAX_REACTORS 16
+
 struct options {
 	const char *class; /* of xenbus backends to serve: "vbd" */
 	const char *state_dir;
 	enum log_level log_level;
 	const char *transfer; /* for disks that do not say; checked by who uses it */
-	uint32_t buffer_mib; /* memory for data in flight */
+	uint32_t buffer_mib; /* memory for data in flight, of each reactor */
 	uint32_t max_queues; /* of a disk; 0: chosen */
-	int64_t cpu; /* to pin the reactor to; -1: chosen, -2: none */
+	uint32_t nr_reactors;
+	int cpus[OPTIONS_MAX_REACTORS]; /* to pin them to, nr_cpus of them; -1: to none */
+	uint32_t nr_cpus; /* as many as reactors; or 0: chosen */
 	int64_t poll_us; /* how long to poll without work; -1: chosen */
 	bool help, version;
 };

@@ -22,7 +22,29 @@ static void takes_a_value_behind_or_beside(void)
 	check_eq(PARSE(&o, &e, "--class=vbd3", "--poll-us", "70", "--cpu=none"), 0);
 	check(!strcmp(o.class, "vbd3"));
 	check_eq(o.poll_us, 70);
-	check_eq(o.cpu, -2);
+	check_eq(o.nr_reactors, 1);
+	check_eq(o.cpus[0], -1);
+}
+
+static void has_a_reactor_for_each_cpu(void)
+{
+	check_eq(PARSE(&o, &e, "--cpu=3,none,12"), 0);
+	check_eq(o.nr_reactors, 3);
+	check_eq(o.nr_cpus, 3);
+	check_eq(o.cpus[0], 3);
+	check_eq(o.cpus[1], -1);
+	check_eq(o.cpus[2], 12);
+	check_eq(PARSE(&o, &e, "--reactors=2"), 0);
+	check_eq(o.nr_reactors, 2);
+	check_eq(o.nr_cpus, 0);
+	check_eq(PARSE(&o, &e, "--reactors=2", "--cpu=0,1"), 0);
+	check_eq(o.nr_cpus, 2);
+}
+
+static void cpus_fit_to_reactors(void)
+{
+	check_eq(PARSE(&o, &e, "--reactors=3", "--cpu=0,1"), -EINVAL);
+	check(!!strstr(e.text, "--cpu names 2 CPUs, expected one for each of 3 reactors"));
 }
 
 static void has_defaults(void)
@@ -32,6 +54,8 @@ static void has_defaults(void)
 	check(!strcmp(o.state_dir, "/run/xenblkd"));
 	check_eq(o.buffer_mib, 16);
 	check_eq(o.max_queues, 0);
+	check_eq(o.nr_reactors, 1);
+	check_eq(o.nr_cpus, 0);
 	check_eq(o.log_level, LOG_LEVEL_INFO);
 	check(!o.help && !o.version);
 }
@@ -50,6 +74,12 @@ static void refuses_and_says_what_was_expected(void)
 		{ "--poll-us= 1", "expected a number" },
 		{ "--buffer-mib=0", "from 2 to 64" },
 		{ "--buffer-mib=99999999999999999999", "from 2 to 64" },
+		{ "--reactors=0", "from 1 to 16" },
+		{ "--reactors=17", "from 1 to 16" },
+		{ "--cpu=", "expected a number from 0 to 4095" },
+		{ "--cpu=1,", "expected a number from 0 to 4095" },
+		{ "--cpu=1,x", "expected a number from 0 to 4095" },
+		{ "--cpu=0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16", "more than 16 CPUs" },
 		{ "--max-queues=0", "from 1 to 16" },
 		{ "--max-queues=17", "from 1 to 16" },
 		{ "--class=a/b", "expected a name" },
@@ -75,6 +105,8 @@ static void leaves_the_result_alone_on_failure(void)
 int main(void)
 {
 	tap_run(takes_a_value_behind_or_beside);
+	tap_run(has_a_reactor_for_each_cpu);
+	tap_run(cpus_fit_to_reactors);
 	tap_run(has_defaults);
 	tap_run(refuses_and_says_what_was_expected);
 	tap_run(leaves_the_result_alone_on_failure);

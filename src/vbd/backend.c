@@ -215,7 +215,7 @@ int backend_start(struct backend *b, const struct backend_args *args, struct err
 	*b = (struct backend){
 		.host = { .store = args->store,
 			  .control = args->control,
-			  .pipeline = args->pipeline,
+			  .datapath = args->datapath,
 			  .dmem = args->dmem,
 			  .transfer = args->transfer,
 			  .state_dir = args->state_dir,

@@ -35,7 +35,7 @@ struct backend {
 struct backend_args {
 	struct store *store;
 	struct reactor *control;
-	struct pipeline *pipeline;
+	struct datapath *datapath;
 	struct dmem *dmem;
 	struct transfer transfer; /* for disks that do not say */
 	const char *state_dir;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xen/io/blkif.h>
@@ -253,11 +254,46 @@ void pipeline_del_queue(struct pipeline *pl, struct queue *q)
 		pl->hungry = NULL;
 }
 
+static int make_records(struct pipeline *pl, const char *dir, struct error *e)
+{
+	char name[32];
+	int err;
+
+	snprintf(name, sizeof(name), "batch-%u", pl->number);
+	err = record_create(&pl->record, dir, name, RECORD_BATCH, BATCH_OPS,
+			    grant_batch_bytes(BATCH_OPS));
+	if (err)
+		return error_set(e, -err, "cannot make %s/%s: %s", dir, name, strerror(-err));
+	err = grant_batch_init(&pl->batch, pl->dmem, pl->record.mem, BATCH_OPS);
+	if (err) {
+		error_set(e, -err, "cannot use the grant table: %s", strerror(-err));
+		goto destroy_record;
+	}
+	record_commit(&pl->record);
+	snprintf(name, sizeof(name), "tables-%u", pl->number);
+	err = table_pool_create(&pl->tables, dir, name, TABLES);
+	if (!err)
+		return 0;
+	error_set(e, -err, "cannot make %s/%s: %s", dir, name, strerror(-err));
+	grant_batch_fini(&pl->batch);
+destroy_record:
+	record_destroy(&pl->record);
+	return err;
+}
+
+static void destroy_records(struct pipeline *pl)
+{
+	table_pool_destroy(&pl->tables);
+	grant_batch_fini(&pl->batch);
+	record_destroy(&pl->record);
+}
+
 int pipeline_create(struct pipeline *pl, const struct pipeline_args *args, struct error *e)
 {
 	int err;
 
 	*pl = (struct pipeline){ .reactor = args->reactor,
+				 .number = args->number,
 				 .dmem = args->dmem,
 				 .poller = { .poll = pipeline_poll, .arm = pipeline_arm } };
 	list_init(&pl->active);
@@ -273,38 +309,17 @@ int pipeline_create(struct pipeline *pl, const struct pipeline_args *args, struc
 		error_set(e, -err, "no memory for %u pages of data", args->buffer_pages);
 		goto close_evtchn;
 	}
-	err = record_create(&pl->record, args->state_dir, "batch-0", RECORD_BATCH, BATCH_OPS,
-			    grant_batch_bytes(BATCH_OPS));
-	if (err) {
-		error_set(e, -err, "cannot make %s/batch-0: %s", args->state_dir, strerror(-err));
+	err = make_records(pl, args->state_dir, e);
+	if (err)
 		goto destroy_pool;
-	}
-	err = grant_batch_init(&pl->batch, pl->dmem, pl->record.mem, BATCH_OPS);
-	if (err) {
-		error_set(e, -err, "cannot use the grant table: %s", strerror(-err));
-		goto destroy_record;
-	}
-	record_commit(&pl->record);
-	err = table_pool_create(&pl->tables, args->state_dir, "tables-0", TABLES);
-	if (err) {
-		error_set(e, -err, "cannot make %s/tables-0: %s", args->state_dir, strerror(-err));
-		goto fini_batch;
-	}
 	pl->evtchn_fd = (struct reactor_fd){ xenevtchn_fd(pl->evtchn), evtchn_ready };
 	reactor_add_poller(pl->reactor, &pl->poller);
 	err = reactor_add_fd(pl->reactor, &pl->evtchn_fd);
-	if (err) {
-		error_set(e, -err, "cannot wait for event channels: %s", strerror(-err));
-		goto destroy_tables;
-	}
-	return 0;
-destroy_tables:
+	if (!err)
+		return 0;
+	error_set(e, -err, "cannot wait for event channels: %s", strerror(-err));
 	reactor_del_poller(pl->reactor, &pl->poller);
-	table_pool_destroy(&pl->tables);
-fini_batch:
-	grant_batch_fini(&pl->batch);
-destroy_record:
-	record_destroy(&pl->record);
+	destroy_records(pl);
 destroy_pool:
 	dmem_pool_destroy(&pl->pool);
 close_evtchn:
@@ -316,15 +331,13 @@ void pipeline_destroy(struct pipeline *pl)
 {
 	const struct reactor_stats *stats = &pl->reactor->stats;
 
-	log_info("datapath: %" PRIu64 " grant calls with %" PRIu64 " operations, %" PRIu64
+	log_info("reactor %u: %" PRIu64 " grant calls with %" PRIu64 " operations, %" PRIu64
 		 " turns, %" PRIu64 " sleeps, %" PRIu64 " ms busy",
-		 pl->batch.nr_calls, pl->batch.nr_ops, stats->turns, stats->sleeps,
+		 pl->number, pl->batch.nr_calls, pl->batch.nr_ops, stats->turns, stats->sleeps,
 		 stats->busy_ns / 1000000);
 	reactor_del_fd(pl->reactor, &pl->evtchn_fd);
 	reactor_del_poller(pl->reactor, &pl->poller);
-	table_pool_destroy(&pl->tables);
-	grant_batch_fini(&pl->batch);
-	record_destroy(&pl->record);
+	destroy_records(pl);
 	dmem_pool_destroy(&pl->pool);
 	xenevtchn_close(pl->evtchn);
 	free(pl->by_port);

@@ -36,6 +36,8 @@ struct queue;
 struct pipeline {
 	struct reactor *reactor;
 	struct poller poller;
+	uint32_t number;
+	uint32_t nr_queues; /* that were made for it, served or not; the control thread's */
 
 	xenevtchn_handle *evtchn;
 	struct reactor_fd evtchn_fd;
@@ -66,9 +68,11 @@ struct pipeline {
 
 struct pipeline_args {
 	struct reactor *reactor; /* stays the caller's, outlives the pipeline */
-	const char *state_dir; /* where the record goes */
+	uint32_t number; /* of the reactor, for the names of its records */
+	const char *state_dir; /* where they go */
 	struct dmem *dmem; /* stays the caller's, outlives the pipeline */
-	uint32_t buffer_pages; /* of it, for data in flight over all queues; PIPELINE_MIN_PAGES */
+	uint32_t
+		buffer_pages; /* of it, for data in flight over its queues; at least PIPELINE_MIN_PAGES */
 };
 
 /**

@@ -662,6 +662,7 @@ int queue_create(const struct queue_args *args, struct queue **out)
 	if (args->inherited)
 		inherit(q, args->inherited);
 	record_commit(&q->record);
+	q->pipeline->nr_queues++;
 	*out = q;
 	return 0;
 free_ios:
@@ -673,6 +674,7 @@ free_queue:
 
 void queue_destroy(struct queue *q)
 {
+	q->pipeline->nr_queues--;
 	record_destroy(&q->record);
 	free(q->ios);
 	free(q);

@@ -185,7 +185,7 @@ static int make_queue(struct vbd *v, const struct transport *t, struct error *e)
 	struct vbd_queue *vq = &v->queues[v->nr_queues];
 	char disk[64], name[80];
 	struct queue_args args = {
-		.pipeline = host->pipeline,
+		.pipeline = datapath_choose(host->datapath),
 		.control = host->control,
 		.events = { .broken = on_broken, .drained = on_drained, .arg = v },
 		.domid = v->config.domid,

@@ -17,11 +17,11 @@
 
 #include "abi.h"
 #include "bdev.h"
+#include "datapath.h"
 #include "error.h"
 #include "list.h"
 #include "log.h"
 #include "negotiate.h"
-#include "pipeline.h"
 #include "queue.h"
 #include "reactor.h"
 #include "store.h"
@@ -32,7 +32,7 @@
 struct vbd_host {
 	struct store *store;
 	struct reactor *control;
-	struct pipeline *pipeline;
+	struct datapath *datapath;
 	struct dmem *dmem;
 	struct transfer transfer; /* for disks that do not say */
 	xengnttab_handle *gnttab; /* maps rings */
