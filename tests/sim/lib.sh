@@ -58,6 +58,7 @@ check() {
 		echo "not ok $number - $text"
 		sed 's/^/# /' "$out"
 		tail -20 "$log" | sed 's/^/# daemon: /'
+		tail -q -n 20 "$XENSIM_DIR"/guest-* 2>/dev/null | sed 's/^/# guest: /'
 		xensim show | grep -v '=0$' | sed 's/^/# machine: /'
 	fi
 }
@@ -173,7 +174,7 @@ guest_start() {
 	local domid=$1 device=$2
 	shift 2
 	XENSIM_DOMID=$domid LD_PRELOAD=$preload "$BUILD/tools/blkload/blkload" --quiet --timeout=20 \
-		--device="/local/domain/$domid/device/vbd/$device" "$@" >/dev/null 2>&1 &
+		--device="/local/domain/$domid/device/vbd/$device" "$@" >"$XENSIM_DIR/guest-$domid" 2>&1 &
 	guest_pid=$!
 }
 

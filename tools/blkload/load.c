@@ -104,7 +104,7 @@ static void plan_init(struct load *l, uint64_t first, uint64_t nr_sectors)
 
 int load_create(struct load *l, const struct load_options *o, struct front *f, uint32_t index,
 		uint64_t first, uint64_t nr_sectors, uint32_t max_segments, struct shadow *shadow,
-		const volatile bool *stop, struct error *e)
+		const atomic_bool *stop, struct error *e)
 {
 	uint32_t nr_pages;
 	int err;
@@ -179,7 +179,7 @@ static bool phase_over(const struct load *l)
 {
 	const struct load_options *o = l->options;
 
-	if (*l->stop)
+	if (atomic_load_explicit(l->stop, memory_order_relaxed))
 		return true;
 	if (l->phase != LOAD_MAIN)
 		return false;

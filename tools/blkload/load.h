@@ -14,6 +14,7 @@
 #ifndef BLKLOAD_LOAD_H
 #define BLKLOAD_LOAD_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -67,7 +68,7 @@ struct load {
 	struct load_slot *slots;
 	uint32_t *free, nr_free; /* slots; the one used last goes first */
 	struct extent *extents; /* scratch */
-	const volatile bool *stop; /* set by a signal */
+	const atomic_bool *stop; /* set by a signal */
 
 	struct front_queue *queue; /* of this connection */
 	uint32_t depth;
@@ -93,7 +94,7 @@ struct load {
  */
 int load_create(struct load *l, const struct load_options *o, struct front *f, uint32_t index,
 		uint64_t first, uint64_t nr_sectors, uint32_t max_segments, struct shadow *shadow,
-		const volatile bool *stop, struct error *e);
+		const atomic_bool *stop, struct error *e);
 void load_destroy(struct load *l);
 
 /**

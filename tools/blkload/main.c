@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +47,7 @@ struct worker {
 	enum load_phase phase;
 };
 
-static volatile bool stop;
+static atomic_bool stop;
 
 static void on_signal(int number)
 {
