@@ -262,6 +262,21 @@ static void live_guest_keeps_its_disk_when_the_next_daemon_cannot_open_it(void)
 	      ON(FRONTEND_CONNECTED, CONNECTED, CONNECT), ON(RETRY, CONNECTED, 0));
 }
 
+static void disk_waits_for_one_that_lets_go_of_its_device(void)
+{
+	story(ON(OPEN_BUSY, BUSY, 0), ON(FRONTEND_INITIALISING, BUSY, 0), ON(RETRY, OPENING, OPEN),
+	      ON(OPEN_BUSY, BUSY, 0), ON(FRONTEND_INITIALISED, BUSY, 0), ON(RETRY, OPENING, OPEN),
+	      ON(OPENED, WAITING, TO_WAITING), ON(FRONTEND_INITIALISED, CONNECTED, CONNECT));
+	story(ON(OPEN_BUSY, BUSY, 0), ON(RETRY, OPENING, OPEN),
+	      ON(OPEN_FAILED, REFUSED, TO_REFUSED));
+	story(ON(OPEN_BUSY, BUSY, 0), ON(FRONTEND_GONE, CLOSED, CLOSED));
+	story(ON(OPEN_BUSY, BUSY, 0), ON(FRONTEND_CLOSED, CLOSED, CLOSED));
+	story(ON(OPEN_BUSY, BUSY, 0), ON(OFFLINE, RELEASED, CLOSED));
+	story(ON(OPEN_BUSY, BUSY, 0), ON(SUPERSEDED, RELEASED, CLOSED));
+	story(ON(OPEN_BUSY, BUSY, 0), ON(REMOVED, GONE, FREE));
+	story(ON(OPEN_BUSY, BUSY, 0), ON(STOP, GONE, FREE));
+}
+
 static void frontend_vanishes_while_waiting(void)
 {
 	story(ON(OPENED, WAITING, TO_WAITING), ON(FRONTEND_GONE, CLOSED, CLOSE_BDEV | CLOSED),
@@ -325,7 +340,48 @@ static void nodes_are_removed_while_draining(void)
 	story(ON_BOOT, ON(BROKEN, FAILING, REPORT | DRAIN | CLOSING), ON(REMOVED, LEAVING, 0));
 }
 
+static void machine_goes_on_in_another_domain(void)
+{
+	story(ON_BOOT, ON(SUPERSEDED, YIELDING, DRAIN), ON(FRONTEND_CONNECTED, YIELDING, 0),
+	      ON(SUPERSEDED, YIELDING, 0), ON(DRAINED, RELEASED, TO_CLOSED),
+	      ON(FRONTEND_CONNECTED, RELEASED, 0), ON(SUPERSEDED, RELEASED, 0),
+	      ON(OFFLINE, RELEASED, CLOSED), ON(REMOVED, GONE, FREE));
+	story(ON_BOOT, ON(FRONTEND_CLOSING, CLOSING, CLOSING), ON(SUPERSEDED, YIELDING, DRAIN),
+	      ON(REMOVED, LEAVING, 0), ON(DRAINED, GONE, CLOSE_BDEV | FREE));
+	story(ON_BOOT, ON(FRONTEND_CLOSED, DRAINING, DRAIN), ON(SUPERSEDED, YIELDING, 0),
+	      ON(STOP, LEAVING, 0));
+	story(ON_BOOT, ON(FRONTEND_INITIALISING, RESTARTING, DRAIN), ON(SUPERSEDED, YIELDING, 0));
+	story(ON_BOOT, ON(BROKEN, FAILING, REPORT | DRAIN | CLOSING), ON(SUPERSEDED, YIELDING, 0));
+}
+
+static void machine_goes_on_elsewhere_before_it_was_served_here(void)
+{
+	story(ON(OPENED, WAITING, TO_WAITING), ON(SUPERSEDED, RELEASED, CLOSE_BDEV | CLOSED));
+	story(ON(OPEN_FAILED, REFUSED, TO_REFUSED), ON(SUPERSEDED, RELEASED, CLOSED));
+	story(ON_BOOT, ON(FRONTEND_CLOSED, DRAINING, DRAIN), ON(DRAINED, CLOSED, TO_CLOSED),
+	      ON(SUPERSEDED, RELEASED, CLOSED));
+	story(ON_BOOT, ON(CONNECT_FAILED, FAILED, REPORT | CLOSE_BDEV | CLOSING),
+	      ON(SUPERSEDED, RELEASED, CLOSED));
+	story(ON(OPENED, WAITING, TO_WAITING), ON(FRONTEND_CLOSING, PARTING, CLOSE_BDEV | CLOSING),
+	      ON(SUPERSEDED, RELEASED, CLOSED));
+}
+
 /* clang-format on */
+
+static void disk_that_was_closed_under_another_daemon_stays_closed(void)
+{
+	struct negotiate_step step = negotiate_begin(EVENT_FRONTEND_CLOSED);
+
+	check_eq(step.state, NEGOTIATE_CLOSED);
+	check_eq(step.actions, CLOSED);
+	for (unsigned e = EVENT_FRONTEND_GONE; e <= EVENT_FRONTEND_OTHER; e++) {
+		if (e == EVENT_FRONTEND_CLOSED)
+			continue;
+		step = negotiate_begin(e);
+		check_eq(step.state, NEGOTIATE_OPENING);
+		check_eq(step.actions, OPEN);
+	}
+}
 
 /* What the header says of the states, to hold every pair against. */
 static bool has_bdev(enum negotiate_state s)
@@ -379,7 +435,7 @@ static void for_each_pair(void (*verify)(const struct pair *p))
 static void verify_bdev(const struct pair *p)
 {
 	bool open = has_bdev(p->from) || p->from == NEGOTIATE_OPENING;
-	bool failed = p->event == EVENT_OPEN_FAILED;
+	bool failed = p->event == EVENT_OPEN_FAILED || p->event == EVENT_OPEN_BUSY;
 
 	check_eq(!!(p->actions & OPEN), p->to == NEGOTIATE_OPENING);
 	check(!(p->actions & OPEN) || !open);
@@ -435,8 +491,9 @@ static void verify_end(const struct pair *p)
 static void verify_reread(const struct pair *p)
 {
 	bool deaf = p->from == NEGOTIATE_OPENING || is_stopping(p->from);
+	bool stays = is_stopping(p->to) || p->to == NEGOTIATE_BUSY;
 
-	if (deaf && !is_stopping(p->to) && p->to != NEGOTIATE_GONE)
+	if (deaf && !stays && p->to != NEGOTIATE_GONE)
 		check(p->actions & REREAD);
 	if (p->actions & REREAD)
 		check(deaf && p->event < EVENT_FRONTEND_GONE);
@@ -567,6 +624,7 @@ int main(void)
 	tap_run(frontend_of_a_refused_disk_goes_away);
 	tap_run(frontend_of_a_refused_disk_is_sent_away);
 	tap_run(live_guest_keeps_its_disk_when_the_next_daemon_cannot_open_it);
+	tap_run(disk_waits_for_one_that_lets_go_of_its_device);
 	tap_run(frontend_vanishes_while_waiting);
 	tap_run(daemon_stops_while_nothing_is_connected);
 	tap_run(daemon_stops_while_serving);
@@ -584,6 +642,9 @@ int main(void)
 	tap_run(other_states_of_the_frontend_mean_nothing);
 	tap_run(reads_the_states_of_a_frontend);
 	tap_run(takes_odd_strings_for_no_state);
+	tap_run(machine_goes_on_in_another_domain);
+	tap_run(machine_goes_on_elsewhere_before_it_was_served_here);
+	tap_run(disk_that_was_closed_under_another_daemon_stays_closed);
 	tap_run(everything_has_a_name_of_its_own);
 	tap_run(every_row_was_told_in_a_story);
 	return tap_end();
