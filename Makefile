@@ -7,13 +7,17 @@
 #   make check-fast   the tests that need no Xen
 #   make build        the daemon, in build/release
 #   make install      into PREFIX (/usr/local), DESTDIR is honoured
+#   make deb          a Debian package, in build/deb
+#   make check-deb    it is installed, upgraded and purged in a clean root
 #   make lab [S=...]  a scenario of tests/xen/scenarios, or a shell in dom0
+#   make fuzz-smoke   each fuzzer for a minute, or FUZZ_SECONDS=N
 #   make bench [W=...] measurements, into build/bench.json; W=native: those that need no Xen
+#   make bench-compare A=FILE B=FILE   two such files, as ratios
 
 PREFIX ?= /usr/local
 B      := build/release
 
-.PHONY: build deps check check-fast demo lab bench install clean
+.PHONY: build deps check check-fast demo lab fuzz-smoke bench bench-compare install deb check-deb clean
 .NOTPARALLEL:
 
 build: $(B)/build.ninja
@@ -37,12 +41,26 @@ demo: build
 lab: build
 	tests/xen/lab $(if $(S),run $(S),shell)
 
+fuzz-smoke:
+	@tests/deps build check
+	fuzz/run $(or $(FUZZ_SECONDS),60)
+
 bench: build
 	bench/run $(or $(W),all)
+
+bench-compare:
+	@bench/compare "$(A)" "$(B)"
 
 install: build
 	meson configure $(B) -Dprefix=$(PREFIX)
 	meson install -C $(B)
 
+deb: deps
+	@tests/deps deb
+	packaging/deb
+
+check-deb: deb
+	tests/package.sh
+
 clean:
-	rm -rf build/release build/asan build/tsan build/clang
+	rm -rf build/release build/asan build/tsan build/clang build/fuzz build/fuzz-coverage build/deb build/package*

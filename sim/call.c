@@ -101,10 +101,9 @@ static int grant_table_op(uint16_t domid, unsigned int op, void *array, uint32_t
 	return err;
 }
 
-static int hypercall(xencall_handle *xcall, unsigned int op, uint64_t arg1, uint64_t arg2,
-		     uint64_t arg3)
+static int call(xencall_handle *xcall, unsigned int op, uint64_t arg1, uint64_t arg2,
+		uint64_t arg3)
 {
-	SIM_COUNT(hypercalls, 1);
 	sim_cost(sim()->controls.cost_hypercall_ns);
 	if (op == __HYPERVISOR_grant_table_op)
 		return answer(grant_table_op(xcall->domid, (unsigned int)arg1,
@@ -119,6 +118,19 @@ static int hypercall(xencall_handle *xcall, unsigned int op, uint64_t arg1, uint
 		return 0;
 	}
 	return answer(-ENOSYS);
+}
+
+static int hypercall(xencall_handle *xcall, unsigned int op, uint64_t arg1, uint64_t arg2,
+		     uint64_t arg3)
+{
+	uint64_t start_ns = sim()->controls.account ? sim_now_ns() : 0;
+	int result;
+
+	SIM_COUNT(hypercalls, 1);
+	result = call(xcall, op, arg1, arg2, arg3);
+	if (start_ns)
+		SIM_COUNT(hypercall_ns, sim_now_ns() - start_ns);
+	return result;
 }
 
 int xencall0(xencall_handle *xcall, unsigned int op)

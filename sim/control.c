@@ -40,6 +40,7 @@ static const struct word counters[] = {
 	COUNTER(events_lost),	COUNTER(store_requests), COUNTER(device_reads),
 	COUNTER(device_writes), COUNTER(device_strays),	 COUNTER(nvme_commands),
 	COUNTER(nvme_sgls),	COUNTER(nvme_resets),	 COUNTER(nvme_deallocated_bytes),
+	COUNTER(ports),		COUNTER(hypercall_ns),
 };
 
 static const struct word controls[] = {
@@ -62,9 +63,13 @@ static const struct word controls[] = {
 	FAULT(nvme_silent),
 	NUMBER(nvme_status),
 	NUMBER(nvme_delay_us),
+	NUMBER(nvme_burst),
 	NUMBER(nvme_hold),
 	NUMBER(nvme_fatal),
 	NUMBER(nvme_gone),
+	NUMBER(nvme_warnings),
+	NUMBER(nvme_media_errors),
+	NUMBER(account),
 };
 
 #define NR(table) (sizeof(table) / sizeof((table)[0]))
@@ -88,7 +93,7 @@ static bool chance(uint64_t permille)
 	return x % 1000 < permille;
 }
 
-bool sim_fault(struct sim_fault *f)
+bool sim_fault_due(struct sim_fault *f)
 {
 	uint64_t after = __atomic_load_n(&f->after, __ATOMIC_RELAXED);
 	uint64_t permille = __atomic_load_n(&f->permille, __ATOMIC_RELAXED);
@@ -108,7 +113,7 @@ int16_t sim_fault_status(void)
 	return status ? (int16_t) - (int16_t)status : GNTST_general_error;
 }
 
-static uint64_t now_ns(void)
+uint64_t sim_now_ns(void)
 {
 	struct timespec ts;
 
@@ -122,8 +127,8 @@ void sim_cost(uint64_t ns)
 
 	if (!ns)
 		return;
-	end = now_ns() + ns;
-	while (now_ns() < end)
+	end = sim_now_ns() + ns;
+	while (sim_now_ns() < end)
 		;
 }
 

@@ -14,12 +14,14 @@
 /* All are 64 bits: control.c has their names. */
 struct sim_counters {
 	uint64_t hypercalls; /* through libxencall */
+	uint64_t hypercall_ns; /* time in them, if `account` is set */
 	uint64_t copies, maps, unmaps; /* operations in them */
 	uint64_t gntdev_calls; /* ioctls */
 	uint64_t gntdev_copies, gntdev_maps, gntdev_unmaps; /* pages in them */
 	uint64_t shared_pages; /* by gntalloc, now */
 	uint64_t mapped_pages; /* all kinds, now */
 	uint64_t bad_operations; /* whose status was not GNTST_okay */
+	uint64_t ports; /* bound, or waiting for who binds them, now */
 	uint64_t events, events_lost; /* sent */
 	uint64_t store_requests;
 	uint64_t device_reads, device_writes; /* bytes, of software devices */
@@ -44,9 +46,12 @@ struct sim_controls {
 	struct sim_fault nvme_fail, nvme_silent;
 	uint64_t nvme_status; /* of one that fails; 0: internal error */
 	uint64_t nvme_delay_us; /* until a command is carried out, on the average */
+	uint64_t nvme_burst; /* 1: what a turn carries out is completed together, at its end */
 	uint64_t nvme_hold; /* 1: doorbells are not looked at */
 	uint64_t nvme_fatal; /* 1: CSTS.CFS; back at 0 with the next reset */
 	uint64_t nvme_gone; /* 1: pulled out */
+	uint64_t nvme_warnings, nvme_media_errors; /* what its SMART log says */
+	uint64_t account; /* 1: see hypercall_ns */
 	/* Busy waits. */
 	uint64_t cost_hypercall_ns, cost_copy_ns, cost_map_ns, cost_unmap_ns, cost_event_ns;
 };
@@ -54,11 +59,27 @@ struct sim_controls {
 #define SIM_COUNT(name, n) \
 	__atomic_fetch_add(&sim()->counters.name, (uint64_t)(n), __ATOMIC_RELAXED)
 
+/* The same, of what is changed under grants_lock alone. */
+#define SIM_COUNT_GRANTS(name, n)                                                     \
+	__atomic_store_n(&sim()->counters.name, sim()->counters.name + (uint64_t)(n), \
+			 __ATOMIC_RELAXED)
+
+/* sim_fault_due - that of a fault that is set. */
+bool sim_fault_due(struct sim_fault *f);
+
 /* sim_fault - true if it happens now. */
-bool sim_fault(struct sim_fault *f);
+static inline bool sim_fault(struct sim_fault *f)
+{
+	return (__atomic_load_n(&f->after, __ATOMIC_RELAXED) ||
+		__atomic_load_n(&f->permille, __ATOMIC_RELAXED)) &&
+	       sim_fault_due(f);
+}
 
 /* sim_fault_status - GNTST_* of an operation that is made to fail. */
 int16_t sim_fault_status(void);
+
+/* sim_now_ns - the time. */
+uint64_t sim_now_ns(void);
 
 /* sim_cost - busy for so long. */
 void sim_cost(uint64_t ns);

@@ -44,7 +44,8 @@ int sim_event_open(uint16_t domid, int *fd)
 	if (sim_path(path, sizeof(path), "evtchn.%u", i))
 		return -ENAMETOOLONG;
 	unlink(path);
-	if (mkfifo(path, 0600) < 0)
+	/* Events go whoever the processes of the two domains run as. */
+	if (mkfifo(path, 0600) < 0 || chmod(path, 0666) < 0)
 		return -errno;
 	/* For reading and writing: it never ends. */
 	*fd = open(path, O_RDWR | O_CLOEXEC);
@@ -127,6 +128,7 @@ int sim_event_listen(uint32_t queue, uint16_t remote_domid)
 		.remote_domid = remote_domid,
 		.queue = queue,
 	};
+	SIM_COUNT(ports, 1);
 	return port;
 }
 
@@ -154,6 +156,7 @@ int sim_event_bind(uint32_t queue, uint16_t remote_domid, uint32_t remote_port)
 		.remote_port = remote_port,
 		.queue = queue,
 	};
+	SIM_COUNT(ports, 1);
 	remote->state = SIM_PORT_INTERDOMAIN;
 	remote->remote_port = (uint32_t)port;
 	/* What was sent before anybody listened is lost; so Xen lets a new port fire once. */
@@ -172,6 +175,7 @@ static void port_close(uint16_t domid, uint32_t port)
 		remote->remote_port = 0;
 	}
 	*p = (struct sim_port){ .state = SIM_PORT_FREE };
+	SIM_COUNT(ports, -1);
 }
 
 int sim_event_unbind(uint32_t queue, uint32_t port)

@@ -34,7 +34,7 @@ int sim_grant_share(uint16_t domid, uint16_t grantee, bool writable, uint32_t *r
 		.process = sim_process(),
 		.frame = page,
 	};
-	SIM_COUNT(shared_pages, 1);
+	SIM_COUNT_GRANTS(shared_pages, 1);
 	*ref = at;
 	*frame = page;
 	return 0;
@@ -47,7 +47,7 @@ static void forget(struct sim_domain *d, uint32_t ref)
 	d->grants[ref] = (struct sim_grant){ .next = d->grants_free };
 	d->grants_free = ref;
 	sim_frame_put(frame);
-	SIM_COUNT(shared_pages, -1);
+	SIM_COUNT_GRANTS(shared_pages, -1);
 }
 
 void sim_grant_end(uint16_t domid, uint32_t ref)
@@ -122,7 +122,7 @@ int16_t sim_grant_map(uint16_t domid, uint16_t process, uint16_t granter, uint32
 		.process = process,
 		.ref = ref,
 	};
-	SIM_COUNT(mapped_pages, 1);
+	SIM_COUNT_GRANTS(mapped_pages, 1);
 	*handle = at;
 	*frame = g->frame;
 	return GNTST_okay;
@@ -148,7 +148,7 @@ int16_t sim_grant_unmap(uint16_t domid, uint32_t handle)
 		sim()->frames[g->frame].nr_device--;
 	if (!g->nr_maps && (g->flags & SIM_GRANT_ENDED))
 		forget(domain(map.granter), map.ref);
-	SIM_COUNT(mapped_pages, -1);
+	SIM_COUNT_GRANTS(mapped_pages, -1);
 	return GNTST_okay;
 }
 
@@ -158,7 +158,7 @@ void sim_grant_op_map(uint16_t domid, struct gnttab_map_grant_ref *op)
 	uint32_t handle, frame;
 	int16_t status;
 
-	SIM_COUNT(maps, 1);
+	SIM_COUNT_GRANTS(maps, 1);
 	/* User space has no page tables to map into. */
 	if (!(op->flags & GNTMAP_device_map) || (op->flags & GNTMAP_host_map))
 		status = GNTST_general_error;
@@ -206,7 +206,7 @@ void sim_grant_op_unmap(uint16_t domid, struct gnttab_unmap_grant_ref *op)
 {
 	int16_t status;
 
-	SIM_COUNT(unmaps, 1);
+	SIM_COUNT_GRANTS(unmaps, 1);
 	if (sim_fault(&sim()->controls.fail_unmap))
 		status = sim_fault_status();
 	else
@@ -267,7 +267,7 @@ void sim_grant_op_copy(uint16_t domid, struct gnttab_copy *op)
 {
 	int16_t status;
 
-	SIM_COUNT(copies, 1);
+	SIM_COUNT_GRANTS(copies, 1);
 	if (sim_fault(&sim()->controls.fail_copy))
 		status = sim_fault_status();
 	else

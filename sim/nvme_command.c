@@ -54,6 +54,15 @@ static void identify_namespace(const struct device *d, uint32_t nsid, uint8_t *p
 	page[128 + 2] = (uint8_t)__builtin_ctz(d->block_bytes);
 }
 
+/* 5.15.2.3: their numbers in order, those that are larger than @nsid. */
+static void identify_active(const struct device *d, uint32_t nsid, uint8_t *page)
+{
+	uint32_t *list = (uint32_t *)page;
+
+	for (uint32_t i = nsid; i < d->nr_namespaces && i - nsid < PAGE / sizeof(*list); i++)
+		list[i - nsid] = i + 1;
+}
+
 static uint16_t identify(struct device *d, const struct nvme_sqe *sqe)
 {
 	uint8_t *page = device_dma(d, sqe->prp1, PAGE);
@@ -70,9 +79,37 @@ static uint16_t identify(struct device *d, const struct nvme_sqe *sqe)
 			return STATUS_INVALID_NAMESPACE;
 		identify_namespace(d, sqe->nsid, page);
 		return STATUS_OK;
+	case NVME_IDENTIFY_ACTIVE:
+		identify_active(d, sqe->nsid, page);
+		return STATUS_OK;
 	default:
 		return STATUS_INVALID_FIELD;
 	}
+}
+
+/* 5.14.1.2: a drive that was used a little, and is as warm as it is told to be. */
+static uint16_t get_log(struct device *d, const struct nvme_sqe *sqe)
+{
+	const struct sim_controls *c = &sim()->controls;
+	uint8_t *page = device_dma(d, sqe->prp1, 512);
+
+	if (!page)
+		return STATUS_TRANSFER_ERROR;
+	memset(page, 0, 512);
+	if ((sqe->cdw10 & 0xff) != 2)
+		return STATUS_OK;
+	page[0] = (uint8_t)c->nvme_warnings;
+	page[1] = 310 & 0xff;
+	page[2] = 310 >> 8;
+	page[3] = 100;
+	page[4] = 10;
+	page[5] = 3;
+	put64(page + 32, 1000);
+	put64(page + 48, 2000);
+	put64(page + 112, 7);
+	put64(page + 128, 100);
+	put64(page + 160, c->nvme_media_errors);
+	return STATUS_OK;
 }
 
 /* 5.3, 5.4: what both kinds of queue have in common. */
@@ -163,7 +200,7 @@ uint16_t device_admin(struct device *d, const struct nvme_sqe *sqe, uint32_t *re
 		*result = 1; /* not aborted */
 		return STATUS_OK;
 	case NVME_ADMIN_GET_LOG:
-		return device_dma(d, sqe->prp1, 512) ? STATUS_OK : STATUS_TRANSFER_ERROR;
+		return get_log(d, sqe);
 	case NVME_ADMIN_ASYNC_EVENT:
 		return STATUS_NO_ANSWER;
 	default:

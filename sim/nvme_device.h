@@ -25,6 +25,7 @@
 #define DEVICE_MDTS	  7u /* 2^7 pages a command */
 #define DEVICE_NAMESPACES 8u
 #define DEVICE_EVENTS	  4u
+#define DEVICE_DONE 64u
 #define DEVICE_LATE	  4096u
 
 /* Status codes with their type, 4.6.1. */
@@ -61,6 +62,11 @@ struct device_namespace {
 };
 
 /* A command that was taken and is not carried out yet. */
+struct device_done {
+	uint16_t cqid;
+	struct nvme_cqe cqe;
+};
+
 struct device_late {
 	uint64_t due_ns;
 	uint16_t qid;
@@ -81,6 +87,8 @@ struct device {
 	struct device_cq cqs[DEVICE_QUEUES];
 	struct device_late late[DEVICE_LATE];
 	uint32_t nr_late;
+	struct device_done done[DEVICE_DONE]; /* to be posted when the turn is over */
+	uint32_t nr_done;
 };
 
 /* device_dma - @bytes, within a page, at a bus address. Return: where, or NULL: it may not. */

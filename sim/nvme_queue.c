@@ -33,6 +33,7 @@ void device_reset(struct device *d)
 	memset(d->cqs, 0, sizeof(d->cqs));
 	memset(d->bar + NVME_DOORBELLS, 0, 8 * DEVICE_QUEUES);
 	d->nr_late = 0;
+	d->nr_done = 0;
 	d->broken = false;
 }
 
@@ -62,6 +63,25 @@ static void post(struct device *d, uint16_t cqid, const struct nvme_cqe *cqe)
 	}
 }
 
+static void post_all(struct device *d)
+{
+	for (uint32_t i = 0; i < d->nr_done; i++)
+		post(d, d->done[i].cqid, &d->done[i].cqe);
+	d->nr_done = 0;
+}
+
+/* At once; or together, as from a drive that works on many commands at a time. */
+static void complete(struct device *d, uint16_t qid, const struct nvme_cqe *cqe)
+{
+	if (!qid || !sim()->controls.nvme_burst) {
+		post(d, d->sqs[qid].cqid, cqe);
+		return;
+	}
+	if (d->nr_done == DEVICE_DONE)
+		post_all(d);
+	d->done[d->nr_done++] = (struct device_done){ d->sqs[qid].cqid, *cqe };
+}
+
 static uint64_t now_ns(void)
 {
 	struct timespec ts;
@@ -88,7 +108,7 @@ static void carry_out(struct device *d, uint16_t qid, const struct nvme_sqe *sqe
 	cqe.status = qid ? device_io(d, sqe) : device_admin(d, sqe, &cqe.result);
 	cqe.sq_head = (uint16_t)d->sqs[qid].head;
 	if (cqe.status != STATUS_NO_ANSWER)
-		post(d, d->sqs[qid].cqid, &cqe);
+		complete(d, qid, &cqe);
 }
 
 void device_forget(struct device *d, uint16_t qid)
@@ -127,7 +147,7 @@ static bool has_room(struct device *d, uint16_t cqid)
 
 	if (!cq->bus || head >= cq->depth)
 		return false;
-	return (cq->tail + cq->depth - head) % cq->depth + d->nr_late + 1 < cq->depth;
+	return (cq->tail + cq->depth - head) % cq->depth + d->nr_late + d->nr_done + 1 < cq->depth;
 }
 
 static void take(struct device *d, uint16_t qid)
@@ -185,5 +205,7 @@ bool device_poll(struct device *d)
 		if (!qid || !sim()->controls.nvme_hold)
 			some |= poll_queue(d, qid);
 	}
-	return carry_out_late(d) || some;
+	some |= carry_out_late(d);
+	post_all(d);
+	return some;
 }

@@ -30,7 +30,7 @@
 #define SIM_MAPS	   65536u /* of a domain */
 #define SIM_PORTS	   4096u /* of a domain */
 #define SIM_PROCESSES	   512u
-#define SIM_QUEUES	   1024u /* open event channel devices */
+#define SIM_QUEUES	   2048u /* open event channel devices */
 
 /* Memory, 4 GiB. No page has a bus address below that of the first. */
 #define SIM_FRAMES	(1u << 20)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a program finds below /sys/bus/pci is what stands in XENSIM_DIR/sys/bus/pci: a driver that works
- * by sysfs finds the machine's own devices, and never a real one.
+ * What a program finds below /sys/bus/pci and /sys/bus/xen-backend is what stands below XENSIM_DIR under
+ * these names: a driver that works by sysfs finds the machine's own devices, and never a real one.
  *
  * Linux stands behind two of these files and does what they say before a write returns. Here it is
  * done when they are opened: a device's driver/unbind takes the driver away, and drivers_probe gives
@@ -18,13 +18,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
-
-#define ROOT "/sys/bus/pci"
 
 int open64(const char *path, int flags, ...);
 int __open_2(const char *path, int flags);
 int __open64_2(const char *path, int flags);
+
+static bool is_below(const char *path, const char *root)
+{
+	return !strncmp(path, root, strlen(root));
+}
 
 /* Return: @path, or where it is really. */
 static const char *moved(const char *path, char *buffer, size_t size)
@@ -32,7 +36,8 @@ static const char *moved(const char *path, char *buffer, size_t size)
 	const char *dir = getenv("XENSIM_DIR");
 	int n;
 
-	if (!path || strncmp(path, ROOT, strlen(ROOT)) || !dir)
+	if (!path || !dir ||
+	    (!is_below(path, "/sys/bus/pci") && !is_below(path, "/sys/bus/xen-backend")))
 		return path;
 	n = snprintf(buffer, size, "%s%s", dir, path);
 	return n < 0 || (size_t)n >= size ? path : buffer;
@@ -45,54 +50,65 @@ static bool ends_in(const char *path, const char *end)
 	return n >= m && !strcmp(path + n - m, end);
 }
 
-/* driver_override as Linux reads it: one line, "(null)" if it was never written. */
+/*
+ * driver_override as Linux reads it: one line, "(null)" if it was never written. By system calls alone:
+ * ThreadSanitizer sees no openat(), so that a close() of ours would race with that of the thread which
+ * had a descriptor of this number before.
+ */
 static bool is_overridden(const char *device)
 {
 	char path[4200], text[32] = "";
-	ssize_t n = -1;
-	int fd;
+	long n = -1, fd;
 
 	snprintf(path, sizeof(path), "%s/driver_override", device);
-	fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+	fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0) {
-		n = read(fd, text, sizeof(text) - 1);
-		close(fd);
+		n = syscall(SYS_read, fd, text, sizeof(text) - 1);
+		syscall(SYS_close, fd);
 	}
 	return n > 0 && text[0] != '\n' && text[0] != '(';
 }
 
 static void probe(const char *root)
 {
-	char path[4096], device[4096], link[4200];
-	struct dirent *entry;
-	DIR *dir;
+	char path[4096], device[4096], link[4200], away[4200];
+	struct dirent **entries;
+	int nr;
 
 	snprintf(path, sizeof(path), "%s/devices", root);
-	dir = opendir(path);
-	while (dir && (entry = readdir(dir))) {
-		if (entry->d_name[0] == '.' || snprintf(device, sizeof(device), "%s/%s", path,
-							entry->d_name) >= (int)sizeof(device))
+	/* Nor does ThreadSanitizer see opendir(), but closedir(). */
+	nr = scandir(path, &entries, NULL, NULL);
+	for (int i = 0; i < nr; i++) {
+		const char *name = entries[i]->d_name;
+
+		if (name[0] == '.' ||
+		    snprintf(device, sizeof(device), "%s/%s", path, name) >= (int)sizeof(device))
 			continue;
 		snprintf(link, sizeof(link), "%s/driver", device);
-		if (!is_overridden(device) && symlink("../../drivers/nvme", link) < 0 &&
-		    errno != EEXIST)
+		snprintf(away, sizeof(away), "%s/driver.away", device);
+		/* Bound already, if there is none. */
+		if (!is_overridden(device) && rename(away, link) < 0 && errno != ENOENT)
 			perror("libxensim: drivers_probe");
 	}
-	if (dir)
-		closedir(dir);
+	while (nr > 0)
+		free(entries[--nr]);
+	if (nr == 0)
+		free(entries);
 }
 
+/* By what the program itself may do as well, which a filter of system calls may have bounded. */
 static void act_as_kernel(const char *path)
 {
-	char buffer[4096];
+	char buffer[4096], away[4200];
 	size_t n = strlen(path);
 
 	if (n >= sizeof(buffer))
 		return;
 	strcpy(buffer, path);
 	*strrchr(buffer, '/') = '\0';
+	snprintf(away, sizeof(away), "%s.away", buffer);
 	if (ends_in(path, "/driver/unbind"))
-		unlink(buffer);
+		rename(buffer, away);
 	else if (ends_in(path, "/drivers_probe"))
 		probe(buffer);
 }

@@ -8,7 +8,7 @@
 #include "kinds.h"
 #include "rmw.h"
 
-static const struct bdev_ops *const kinds[] = { &file_ops, &null_ops, &nvme_ops };
+static const struct bdev_ops *const kinds[] = { &file_ops, &null_ops, &nvme_ops, &spdk_ops };
 
 #define NR_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -65,6 +65,14 @@ void bdev_close(struct bdev *bdev)
 	bdev->ops->close(bdev);
 }
 
+int bdev_resize(struct bdev *bdev, struct error *e)
+{
+	if (!bdev->ops->resize)
+		return error_set(e, EOPNOTSUPP,
+				 "another size of such a device is seen when it is opened anew");
+	return bdev->ops->resize(bdev, e);
+}
+
 int bdev_stop_leftovers(struct error *e)
 {
 	int err = 0;
@@ -74,4 +82,12 @@ int bdev_stop_leftovers(struct error *e)
 			err = kinds[i]->stop_leftovers(e);
 	}
 	return err;
+}
+
+void controllers_see(void (*see)(void *arg, const struct controller *c), void *arg)
+{
+	for (size_t i = 0; i < NR_KINDS; i++) {
+		if (kinds[i]->see_controllers)
+			kinds[i]->see_controllers(see, arg);
+	}
 }

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "controller.h"
 #include "error.h"
 #include "list.h"
 
@@ -51,9 +52,9 @@ struct bdev_io {
 	uint64_t progress_bytes;
 };
 
-/* What a device is and can do; constant while it is open. */
+/* What a device is and can do; constant while it is open, but for its size. */
 struct bdev_info {
-	uint64_t size_bytes; /* multiple of 512 */
+	uint64_t size_bytes; /* multiple of 512; the control thread's: bdev_resize() changes it */
 	/*
 	 * The least that the device itself reads or writes; a power of two. Where it is more than
 	 * 512, requests of less are merged with what is there (rmw.h), in memory that the CPU can
@@ -167,11 +168,21 @@ struct bdev_ops {
 	int (*fd)(struct bdev_channel *ch);
 
 	/**
+	 * resize - see bdev_resize() (optional: without it the size is what it is)
+	 *
+	 * Writes info.size_bytes, if this succeeds.
+	 */
+	int (*resize)(struct bdev *bdev, struct error *e);
+
+	/**
 	 * stop_leftovers - see bdev_stop_leftovers() (optional)
 	 *
 	 * Thread: control; may block. Return: as bdev_stop_leftovers().
 	 */
 	int (*stop_leftovers)(struct error *e);
+
+	/* see_controllers - see controllers_see() (optional) */
+	void (*see_controllers)(void (*see)(void *arg, const struct controller *c), void *arg);
 };
 
 /**
@@ -188,6 +199,17 @@ int bdev_open(const char *uri, const struct bdev_open_args *args, struct bdev **
 
 /* bdev_close - the reverse; the channels are destroyed before. Thread: control; may block. */
 void bdev_close(struct bdev *bdev);
+
+/**
+ * bdev_resize - looks how large the device is by now: info.size_bytes says it then
+ *
+ * What is in flight beyond the end of one that has become smaller fails, or makes a file larger
+ * again, as the device has it.
+ *
+ * Thread: control; may block.
+ * Return: 0; or -errno and *@e: -EOPNOTSUPP where it cannot be told while the device is open.
+ */
+int bdev_resize(struct bdev *bdev, struct error *e);
 
 /**
  * bdev_stop_leftovers - stops devices that a process drove by itself which was killed

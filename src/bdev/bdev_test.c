@@ -6,7 +6,7 @@
 static void unknown_scheme_lists_the_known(void)
 {
 	check(open_fails("iscsi:target", false, EINVAL, "\"iscsi:target\""));
-	check(open_fails("iscsi:target", false, EINVAL, "file:, null:, nvme:, or an absolute path"));
+	check(open_fails("iscsi:target", false, EINVAL, "file:, null:, nvme:, spdk:, or an absolute path"));
 }
 
 static void scheme_matches_as_a_whole(void)

@@ -89,8 +89,34 @@ static int open_failed(const char *path, bool read_only, int err, struct error *
 				 "or attach it with mode r",
 				 path);
 	default:
-		return error_set(e, err, "%s cannot be opened for %s: %s", path,
-				 read_only ? "reading" : "reading and writing", strerror(err));
+		return error_set(e, err, "%s cannot be opened for %s: %s%s", path,
+				 read_only ? "reading" : "reading and writing", strerror(err),
+				 err == ENOENT	 ? "; expected a disk that was made before, as by "
+						   "truncate -s 20G or lvcreate"
+				 : err == EACCES ? "; expected one that the daemon's user may open"
+						 : "");
+	}
+}
+
+/* A guest would see the container, and not what is in it. It may also be the guest that wrote it. */
+static void warn_of_container(int fd, const char *path)
+{
+	static const struct {
+		const char *begins, *name;
+	} containers[] = {
+		{ "QFI\xfb", "qcow2" }, { "conectix", "vhd" }, { "vhdxfile", "vhdx" },
+		{ "KDMV\1", "vmdk" },	{ "QED", "qed" },
+	};
+	char head[16] = "";
+
+	if (pread(fd, head, sizeof(head) - 1, 0) < 0)
+		return;
+	for (size_t i = 0; i < sizeof(containers) / sizeof(containers[0]); i++) {
+		if (!strncmp(head, containers[i].begins, strlen(containers[i].begins)))
+			log_warning(
+				"%s begins as a %s image does, and is served as it is; if that is "
+				"not meant, make it raw (qemu-img convert -O raw)",
+				path, containers[i].name);
 	}
 }
 
@@ -196,17 +222,18 @@ static int describe_block(int fd, const char *path, struct bdev_info *info, stru
 	return 0;
 }
 
-static int cut_size(const char *path, struct bdev_info *info, struct error *e)
+/* To whole blocks, of 512 bytes at least. */
+static int cut_size(const char *path, uint32_t block_bytes, struct bdev_info *info, struct error *e)
 {
-	uint64_t odd_bytes = info->size_bytes % 512;
+	uint64_t odd_bytes = info->size_bytes % block_bytes;
 
-	if (info->size_bytes < 512)
-		return error_set(e, EINVAL, "%s has %" PRIu64 " bytes; expected 512 at least", path,
-				 info->size_bytes);
+	if (info->size_bytes < block_bytes)
+		return error_set(e, EINVAL, "%s has %" PRIu64 " bytes; expected %u at least", path,
+				 info->size_bytes, block_bytes);
 	if (odd_bytes)
-		log_warning("%s: the size of %" PRIu64 " bytes is not a multiple of 512; the last "
+		log_warning("%s: the size of %" PRIu64 " bytes is not a multiple of %u; the last "
 			    "%" PRIu64 " bytes are left out",
-			    path, info->size_bytes, odd_bytes);
+			    path, info->size_bytes, block_bytes, odd_bytes);
 	info->size_bytes -= odd_bytes;
 	return 0;
 }
@@ -314,7 +341,7 @@ static int claim_and_describe(int fd, const char *path, mode_t mode, struct bdev
 		if (!err)
 			describe_holes(fd, info);
 	}
-	return err ? err : cut_size(path, info, e);
+	return err ? err : cut_size(path, 512, info, e);
 }
 
 static int open_once(const char *path, bool read_only, struct bdev **out, struct error *e)
@@ -330,6 +357,7 @@ static int open_once(const char *path, bool read_only, struct bdev **out, struct
 	err = claim_and_describe(fd, path, mode, &info, e);
 	if (err)
 		goto out_close;
+	warn_of_container(fd, path);
 	choose_direct(fd, path, mode, &info);
 
 	file = calloc(1, sizeof(*file));
@@ -376,6 +404,27 @@ static int file_open(const char *path, const struct bdev_open_args *args, struct
 	return err;
 }
 
+/* Whatever its path has come to mean: what is open. */
+static int file_resize(struct bdev *bdev, struct error *e)
+{
+	struct file *file = container_of(bdev, struct file, bdev);
+	struct bdev_info info = bdev->info;
+	struct stat st;
+	int err;
+
+	if (fstat(file->fd, &st))
+		err = error_set(e, errno, "its size is not told: %s", strerror(errno));
+	else if (S_ISBLK(st.st_mode))
+		err = describe_block(file->fd, "its device", &info, e);
+	else
+		err = describe_file(file->fd, "its file", &info, e);
+	if (!err)
+		err = cut_size("its device", bdev->info.logical_block_bytes, &info, e);
+	if (!err)
+		bdev->info.size_bytes = info.size_bytes;
+	return err;
+}
+
 static void file_close(struct bdev *bdev)
 {
 	struct file *file = container_of(bdev, struct file, bdev);
@@ -392,6 +441,7 @@ const struct bdev_ops file_ops = {
 	.scheme = "file",
 	.open = file_open,
 	.close = file_close,
+	.resize = file_resize,
 	.channel_create = file_channel_create,
 	.channel_destroy = file_channel_destroy,
 	.submit = file_submit,

@@ -118,6 +118,29 @@ static void block_device_has_one_writer(void)
 	close(loop.fd);
 }
 
+static void sees_another_size_when_asked(void)
+{
+	const char *path = temp_file("f", 1 << 20);
+	struct error e = { "" };
+	struct bdev *bdev;
+
+	check_eq(open_uri(path, false, &bdev, NULL), 0);
+	check_eq(truncate(path, (2 << 20) + 100), 0);
+	check_eq(bdev->info.size_bytes, 1 << 20);
+	check_eq(bdev_resize(bdev, &e), 0);
+	check_eq(bdev->info.size_bytes, 2 << 20);
+	check_eq(truncate(path, 4096), 0);
+	check_eq(bdev_resize(bdev, &e), 0);
+	check_eq(bdev->info.size_bytes, 4096);
+	check_eq(truncate(path, 0), 0);
+	check_eq(bdev_resize(bdev, &e), -EINVAL);
+	check_eq(bdev->info.size_bytes, 4096);
+	bdev_close(bdev);
+	check_eq(open_uri("null:1M", false, &bdev, NULL), 0);
+	check_eq(bdev_resize(bdev, &e), -EOPNOTSUPP);
+	bdev_close(bdev);
+}
+
 static void read_only_block_device_is_not_opened_for_writing(void)
 {
 	struct bdev *bdev;
@@ -149,6 +172,7 @@ int main(void)
 	tap_run(readers_share);
 	tap_run(describes_a_block_device);
 	tap_run(block_device_has_one_writer);
+	tap_run(sees_another_size_when_asked);
 	tap_run(read_only_block_device_is_not_opened_for_writing);
 	temp_end();
 	return tap_end();

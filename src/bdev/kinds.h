@@ -10,5 +10,6 @@ struct bdev_ops;
 extern const struct bdev_ops file_ops;
 extern const struct bdev_ops null_ops;
 extern const struct bdev_ops nvme_ops;
+extern const struct bdev_ops spdk_ops;
 
 #endif

@@ -2,17 +2,23 @@
 /*
  * null - a bdev that stores nothing: "null:SIZE" reads as zeroes, and forgets what is written.
  *
- * It shows what the rest of the datapath costs, and what a bdev looks like: copy it first.
+ * It shows what the rest of the datapath costs, and what a bdev looks like: copy it first. With
+ * "null:SIZE,dma" it takes guests' pages by bus address, as a device would, and leaves them as they
+ * are: what direct transfers cost is seen by that.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bdev.h"
+#include "dmem.h"
 #include "kinds.h"
+
+#define DMA ",dma"
 
 struct null {
 	struct bdev bdev;
+	const struct dmem *dmem; /* whose window is known; NULL: no pointers into it come */
 };
 
 struct null_channel {
@@ -25,8 +31,6 @@ struct null_channel {
 static int suffix_shift(char suffix)
 {
 	switch (suffix) {
-	case '\0':
-		return 0;
 	case 'K':
 		return 10;
 	case 'M':
@@ -36,13 +40,14 @@ static int suffix_shift(char suffix)
 	case 'T':
 		return 40;
 	default:
-		return -1;
+		return 0;
 	}
 }
 
-static int size_parse(const char *text, uint64_t *size_bytes, struct error *e)
+static int size_parse(const char *text, uint64_t *size_bytes, bool *dma, struct error *e)
 {
 	const char *p = text;
+	const char *rest;
 	uint64_t n = 0;
 	int shift;
 
@@ -52,10 +57,13 @@ static int size_parse(const char *text, uint64_t *size_bytes, struct error *e)
 			return error_set(e, ERANGE, "null:%s is larger than 64 bits hold", text);
 	}
 	shift = suffix_shift(*p);
-	if (p == text || shift < 0 || (*p && p[1]))
+	rest = shift ? p + 1 : p;
+	*dma = !strcmp(rest, DMA);
+	if (p == text || (*rest && !*dma))
 		return error_set(e, EINVAL,
 				 "null:%s is not a size; expected digits and at most one of "
-				 "K, M, G, T, as in null:64G",
+				 "K, M, G, T, as in null:64G, and no more than \"" DMA
+				 "\" behind it",
 				 text);
 	if (__builtin_mul_overflow(n, (uint64_t)1 << shift, &n))
 		return error_set(e, ERANGE, "null:%s is larger than 64 bits hold", text);
@@ -72,19 +80,22 @@ static int null_open(const char *rest, const struct bdev_open_args *args, struct
 {
 	struct null *null;
 	uint64_t size_bytes = 0;
+	bool dma = false;
 	int err;
 
-	err = size_parse(rest, &size_bytes, e);
+	err = size_parse(rest, &size_bytes, &dma, e);
 	if (err)
 		return err;
 	null = calloc(1, sizeof(*null));
 	if (!null)
 		return error_set(e, ENOMEM, "null:%s found no memory", rest);
+	null->dmem = args->dmem;
 	null->bdev.info = (struct bdev_info){
 		.size_bytes = size_bytes,
 		.logical_block_bytes = 512,
 		.physical_block_bytes = 4096,
 		.read_only = args->read_only,
+		.dma = dma && args->dmem && dmem_has_window(args->dmem),
 		.flush = true,
 		.discard_bytes = args->read_only ? 0 : 512,
 		.discard_zeroes = true,
@@ -127,17 +138,23 @@ static int null_submit(struct bdev_channel *bch, struct bdev_io *io)
 	return 0;
 }
 
-/* What the memory held before belongs to somebody else: every byte of a read is written. */
-static void read_zeroes(struct bdev_io *io)
+/*
+ * What our memory held before belongs to somebody else: every byte of a read is written. What is
+ * behind the window is the guest's own.
+ */
+static void read_zeroes(const struct null *null, struct bdev_io *io)
 {
-	for (uint32_t i = 0; i < io->nr_iov; i++)
-		memset(io->iov[i].iov_base, 0, io->iov[i].iov_len);
+	for (uint32_t i = 0; i < io->nr_iov; i++) {
+		if (!null->bdev.info.dma || !dmem_in_window(null->dmem, io->iov[i].iov_base))
+			memset(io->iov[i].iov_base, 0, io->iov[i].iov_len);
+	}
 }
 
 /* Requests that done() submits wait for the next poll(), so that each poll() ends. */
 static uint32_t null_poll(struct bdev_channel *bch)
 {
 	struct null_channel *ch = container_of(bch, struct null_channel, ch);
+	const struct null *null = container_of(bch->bdev, struct null, bdev);
 	uint32_t n = ch->nr_pending;
 
 	for (uint32_t i = 0; i < n; i++) {
@@ -145,7 +162,7 @@ static uint32_t null_poll(struct bdev_channel *bch)
 
 		ch->nr_pending--;
 		if (io->op == BDEV_READ)
-			read_zeroes(io);
+			read_zeroes(null, io);
 		io->done(io, 0);
 	}
 	return n;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
+#include <sys/mman.h>
 
+#include "dmem.h"
 #include "test_contract.h"
 
 static void size_is_bytes_or_has_a_suffix(void)
@@ -29,8 +31,10 @@ static void size_is_bytes_or_has_a_suffix(void)
 static void refuses_what_is_not_a_size(void)
 {
 	static const char *const uris[] = {
-		"null:",     "null:G",	  "null:1GB",	"null:1 G", "null: 1G", "null:-512",
-		"null:+512", "null:1.5G", "null:0x200", "null:1k",  "null:1P",	"null:1G ",
+		"null:",	"null:G",	"null:1GB",  "null:1 G",   "null: 1G",
+		"null:-512",	"null:+512",	"null:1.5G", "null:0x200", "null:1k",
+		"null:1P",	"null:1G ",	"null:,dma", "null:1Gdma", "null:1G,dm",
+		"null:1G,dma ", "null:1,G,dma",
 	};
 
 	for (size_t i = 0; i < sizeof(uris) / sizeof(uris[0]); i++)
@@ -46,6 +50,33 @@ static void refuses_a_size_that_no_disk_has(void)
 	check(open_fails("null:511", false, EINVAL, "is 511 bytes; expected a multiple of 512"));
 	check(open_fails("null:16777216T", false, ERANGE, "larger than 64 bits"));
 	check(open_fails("null:18446744073709551616", false, ERANGE, "larger than 64 bits"));
+}
+
+static void takes_bus_addresses_if_asked_to_and_if_there_are_any(void)
+{
+	size_t window_bytes = (size_t)1 << DMEM_WINDOW_BITS;
+	struct dmem dmem = { .window = mmap(NULL, window_bytes, PROT_NONE,
+					    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) };
+	struct bdev_open_args args = { .dmem = &dmem };
+	struct rig rig;
+
+	check(dmem.window != MAP_FAILED);
+	check_eq(open_uri("null:1G,dma", false, &rig.bdev, NULL), 0);
+	check(!rig.bdev->info.dma);
+	bdev_close(rig.bdev);
+	check_eq(bdev_open("null:1G", &args, &rig.bdev, NULL), 0);
+	check(!rig.bdev->info.dma);
+	bdev_close(rig.bdev);
+
+	check_eq(bdev_open("null:512,dma", &args, &rig.bdev, NULL), 0);
+	check(rig.bdev->info.dma);
+	check_eq(rig.bdev->info.size_bytes, 512);
+	check_eq(rig.bdev->ops->channel_create(rig.bdev, 1, &rig.ch), 0);
+	/* It would not survive to touch them. */
+	check_eq(run(&rig, BDEV_READ, 0, dmem_window(&dmem, 4096), 512), 0);
+	check_eq(run(&rig, BDEV_WRITE, 0, dmem_window(&dmem, window_bytes - 512), 512), 0);
+	rig_close(&rig);
+	munmap(dmem.window, window_bytes);
 }
 
 static void says_whether_it_is_read_only(void)
@@ -115,6 +146,7 @@ int main(void)
 	tap_run(refuses_what_is_not_a_size);
 	tap_run(refuses_a_size_that_no_disk_has);
 	tap_run(says_whether_it_is_read_only);
+	tap_run(takes_bus_addresses_if_asked_to_and_if_there_are_any);
 	tap_run(forgets_what_is_written);
 	tap_run(reads_leave_no_stale_byte);
 	tap_run(completes_from_poll_alone);

@@ -509,9 +509,20 @@ static void rmw_close(struct bdev *bdev)
 	free(rmw);
 }
 
-#define RMW_OPS                                                   \
-	.close = rmw_close, .channel_create = rmw_channel_create, \
-	.channel_destroy = rmw_channel_destroy, .submit = rmw_submit, .poll = rmw_poll
+static int rmw_resize(struct bdev *bdev, struct error *e)
+{
+	struct rmw *rmw = container_of(bdev, struct rmw, bdev);
+	int err = bdev_resize(rmw->lower, e);
+
+	if (!err)
+		bdev->info.size_bytes = rmw->lower->info.size_bytes;
+	return err;
+}
+
+#define RMW_OPS                                                                         \
+	.close = rmw_close, .channel_create = rmw_channel_create,                       \
+	.channel_destroy = rmw_channel_destroy, .submit = rmw_submit, .poll = rmw_poll, \
+	.resize = rmw_resize
 
 /* A lower one without a descriptor is polled, and so is one over it. */
 static const struct bdev_ops polled_ops = { RMW_OPS };

@@ -33,6 +33,7 @@ static const struct negotiate_step refused[NEGOTIATE_NR_EVENTS] = {
 	[EVENT_REMOVED] = { NEGOTIATE_GONE, ACTION_FREE },
 	[EVENT_RETRY] = { NEGOTIATE_OPENING, ACTION_OPEN },
 	[EVENT_STOP] = { NEGOTIATE_GONE, ACTION_FREE },
+	[EVENT_SUPERSEDED] = { NEGOTIATE_RELEASED, ACTION_CLOSED },
 };
 
 static const struct negotiate_step waiting[NEGOTIATE_NR_EVENTS] = {
@@ -48,6 +49,7 @@ static const struct negotiate_step waiting[NEGOTIATE_NR_EVENTS] = {
 	[EVENT_OFFLINE] = { NEGOTIATE_RELEASED, ACTION_CLOSE_BDEV | ACTION_CLOSED },
 	[EVENT_REMOVED] = { NEGOTIATE_GONE, ACTION_CLOSE_BDEV | ACTION_FREE },
 	[EVENT_STOP] = { NEGOTIATE_GONE, ACTION_CLOSE_BDEV | ACTION_FREE },
+	[EVENT_SUPERSEDED] = { NEGOTIATE_RELEASED, ACTION_CLOSE_BDEV | ACTION_CLOSED },
 };
 
 static const struct negotiate_step connected[NEGOTIATE_NR_EVENTS] = {
@@ -67,6 +69,7 @@ static const struct negotiate_step connected[NEGOTIATE_NR_EVENTS] = {
 	[EVENT_OFFLINE] = { NEGOTIATE_CLOSING, ACTION_CLOSING },
 	[EVENT_REMOVED] = { NEGOTIATE_LEAVING, ACTION_DRAIN },
 	[EVENT_STOP] = { NEGOTIATE_LEAVING, ACTION_DRAIN },
+	[EVENT_SUPERSEDED] = { NEGOTIATE_YIELDING, ACTION_DRAIN },
 };
 
 static const struct negotiate_step closing[NEGOTIATE_NR_EVENTS] = {
@@ -76,12 +79,14 @@ static const struct negotiate_step closing[NEGOTIATE_NR_EVENTS] = {
 	[EVENT_FRONTEND_CLOSED] = { NEGOTIATE_DRAINING, ACTION_DRAIN },
 	[EVENT_REMOVED] = { NEGOTIATE_LEAVING, ACTION_DRAIN },
 	[EVENT_STOP] = { NEGOTIATE_LEAVING, ACTION_DRAIN },
+	[EVENT_SUPERSEDED] = { NEGOTIATE_YIELDING, ACTION_DRAIN },
 };
 
 static const struct negotiate_step draining[NEGOTIATE_NR_EVENTS] = {
 	[EVENT_DRAINED] = { NEGOTIATE_CLOSED, ACTION_CLOSE_BDEV | ACTION_CLOSED | ACTION_REREAD },
 	[EVENT_REMOVED] = { NEGOTIATE_LEAVING, 0 },
 	[EVENT_STOP] = { NEGOTIATE_LEAVING, 0 },
+	[EVENT_SUPERSEDED] = { NEGOTIATE_YIELDING, 0 },
 };
 
 static const struct negotiate_step restarting[NEGOTIATE_NR_EVENTS] = {
@@ -90,10 +95,19 @@ static const struct negotiate_step restarting[NEGOTIATE_NR_EVENTS] = {
 	[EVENT_FRONTEND_CLOSED] = { NEGOTIATE_DRAINING, 0 },
 	[EVENT_REMOVED] = { NEGOTIATE_LEAVING, 0 },
 	[EVENT_STOP] = { NEGOTIATE_LEAVING, 0 },
+	[EVENT_SUPERSEDED] = { NEGOTIATE_YIELDING, 0 },
 };
 
 static const struct negotiate_step failing[NEGOTIATE_NR_EVENTS] = {
 	[EVENT_DRAINED] = { NEGOTIATE_FAILED, ACTION_CLOSE_BDEV | ACTION_REREAD },
+	[EVENT_REMOVED] = { NEGOTIATE_LEAVING, 0 },
+	[EVENT_STOP] = { NEGOTIATE_LEAVING, 0 },
+	[EVENT_SUPERSEDED] = { NEGOTIATE_YIELDING, 0 },
+};
+
+/* The frontend is suspended for good, or would do harm: nothing that it says is heard. */
+static const struct negotiate_step yielding[NEGOTIATE_NR_EVENTS] = {
+	[EVENT_DRAINED] = { NEGOTIATE_RELEASED, ACTION_CLOSE_BDEV | ACTION_CLOSED | ACTION_REREAD },
 	[EVENT_REMOVED] = { NEGOTIATE_LEAVING, 0 },
 	[EVENT_STOP] = { NEGOTIATE_LEAVING, 0 },
 };
@@ -114,6 +128,7 @@ static const struct negotiate_step shut[NEGOTIATE_NR_EVENTS] = {
 	[EVENT_OFFLINE] = { NEGOTIATE_RELEASED, ACTION_CLOSED },
 	[EVENT_REMOVED] = { NEGOTIATE_GONE, ACTION_FREE },
 	[EVENT_STOP] = { NEGOTIATE_GONE, ACTION_FREE },
+	[EVENT_SUPERSEDED] = { NEGOTIATE_RELEASED, ACTION_CLOSED },
 };
 
 static const struct negotiate_step closed[NEGOTIATE_NR_EVENTS] = {
@@ -124,6 +139,7 @@ static const struct negotiate_step closed[NEGOTIATE_NR_EVENTS] = {
 	[EVENT_OFFLINE] = { NEGOTIATE_RELEASED, ACTION_CLOSED },
 	[EVENT_REMOVED] = { NEGOTIATE_GONE, ACTION_FREE },
 	[EVENT_STOP] = { NEGOTIATE_GONE, ACTION_FREE },
+	[EVENT_SUPERSEDED] = { NEGOTIATE_RELEASED, ACTION_CLOSED },
 };
 
 /*
@@ -150,6 +166,7 @@ static const struct {
 	[NEGOTIATE_DRAINING] = { "draining", draining },
 	[NEGOTIATE_RESTARTING] = { "restarting", restarting },
 	[NEGOTIATE_FAILING] = { "failing", failing },
+	[NEGOTIATE_YIELDING] = { "yielding", yielding },
 	[NEGOTIATE_LEAVING] = { "leaving", leaving },
 	[NEGOTIATE_PARTING] = { "parting", shut },
 	[NEGOTIATE_FAILED] = { "failed", shut },
@@ -173,9 +190,18 @@ static const char *const event_names[NEGOTIATE_NR_EVENTS] = {
 	[EVENT_FRONTEND_OTHER] = "frontend other",
 	[EVENT_OFFLINE] = "offline",
 	[EVENT_REMOVED] = "removed",
+	[EVENT_SUPERSEDED] = "superseded",
 	[EVENT_RETRY] = "retry",
 	[EVENT_STOP] = "stop",
 };
+
+struct negotiate_step negotiate_begin(enum negotiate_event frontend)
+{
+	static const struct negotiate_step open = { NEGOTIATE_OPENING, ACTION_OPEN };
+	static const struct negotiate_step none = { NEGOTIATE_CLOSED, ACTION_CLOSED };
+
+	return frontend == EVENT_FRONTEND_CLOSED ? none : open;
+}
 
 struct negotiate_step negotiate(enum negotiate_state state, enum negotiate_event event)
 {

@@ -29,6 +29,7 @@ enum negotiate_state {
 	NEGOTIATE_DRAINING, /* the queue finishes what it holds; then CLOSED */
 	NEGOTIATE_RESTARTING, /* as DRAINING, but the frontend has begun anew; then WAITING */
 	NEGOTIATE_FAILING, /* as DRAINING, because of something the guest did; then FAILED */
+	NEGOTIATE_YIELDING, /* as DRAINING, because another domain has the disk now; then RELEASED */
 	NEGOTIATE_LEAVING, /* as DRAINING, because the disk or the daemon goes; then GONE */
 	NEGOTIATE_PARTING, /* the frontend closes before it was ever connected: we said so too */
 	NEGOTIATE_FAILED, /* cut off; the frontend may close it or begin anew */
@@ -59,6 +60,8 @@ enum negotiate_event {
 	EVENT_OFFLINE, /* it asks for the disk back: online is 0, whatever our state node says (it
 			  was set to 5 with that, but we may have written over it) */
 	EVENT_REMOVED, /* our nodes are gone */
+
+	EVENT_SUPERSEDED, /* the same machine goes on with the disk in another domain */
 
 	EVENT_RETRY, /* time to see whether a bdev opens that did not */
 	EVENT_STOP, /* the daemon ends */
@@ -94,6 +97,16 @@ struct negotiate_step {
  * Total: every pair is defined; an event that means nothing gives the same state and no action.
  */
 struct negotiate_step negotiate(enum negotiate_state state, enum negotiate_event event);
+
+/**
+ * negotiate_begin - where the life of a disk begins, and what is to be done first
+ *
+ * A new disk's frontend is at 1. One that has closed, under an earlier daemon, finds us at 6 without
+ * our having been at 2 in between: if it begins anew just then, it would take the 6 for its answer.
+ *
+ * @frontend: what its state means
+ */
+struct negotiate_step negotiate_begin(enum negotiate_event frontend);
 
 /* negotiate_frontend_event - the event for a value of the frontend's node "state"; NULL: no node. */
 enum negotiate_event negotiate_frontend_event(const char *value);

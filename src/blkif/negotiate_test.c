@@ -325,7 +325,48 @@ static void nodes_are_removed_while_draining(void)
 	story(ON_BOOT, ON(BROKEN, FAILING, REPORT | DRAIN | CLOSING), ON(REMOVED, LEAVING, 0));
 }
 
+static void machine_goes_on_in_another_domain(void)
+{
+	story(ON_BOOT, ON(SUPERSEDED, YIELDING, DRAIN), ON(FRONTEND_CONNECTED, YIELDING, 0),
+	      ON(SUPERSEDED, YIELDING, 0), ON(DRAINED, RELEASED, TO_CLOSED),
+	      ON(FRONTEND_CONNECTED, RELEASED, 0), ON(SUPERSEDED, RELEASED, 0),
+	      ON(OFFLINE, RELEASED, CLOSED), ON(REMOVED, GONE, FREE));
+	story(ON_BOOT, ON(FRONTEND_CLOSING, CLOSING, CLOSING), ON(SUPERSEDED, YIELDING, DRAIN),
+	      ON(REMOVED, LEAVING, 0), ON(DRAINED, GONE, CLOSE_BDEV | FREE));
+	story(ON_BOOT, ON(FRONTEND_CLOSED, DRAINING, DRAIN), ON(SUPERSEDED, YIELDING, 0),
+	      ON(STOP, LEAVING, 0));
+	story(ON_BOOT, ON(FRONTEND_INITIALISING, RESTARTING, DRAIN), ON(SUPERSEDED, YIELDING, 0));
+	story(ON_BOOT, ON(BROKEN, FAILING, REPORT | DRAIN | CLOSING), ON(SUPERSEDED, YIELDING, 0));
+}
+
+static void machine_goes_on_elsewhere_before_it_was_served_here(void)
+{
+	story(ON(OPENED, WAITING, TO_WAITING), ON(SUPERSEDED, RELEASED, CLOSE_BDEV | CLOSED));
+	story(ON(OPEN_FAILED, REFUSED, TO_REFUSED), ON(SUPERSEDED, RELEASED, CLOSED));
+	story(ON_BOOT, ON(FRONTEND_CLOSED, DRAINING, DRAIN), ON(DRAINED, CLOSED, TO_CLOSED),
+	      ON(SUPERSEDED, RELEASED, CLOSED));
+	story(ON_BOOT, ON(CONNECT_FAILED, FAILED, REPORT | CLOSE_BDEV | CLOSING),
+	      ON(SUPERSEDED, RELEASED, CLOSED));
+	story(ON(OPENED, WAITING, TO_WAITING), ON(FRONTEND_CLOSING, PARTING, CLOSE_BDEV | CLOSING),
+	      ON(SUPERSEDED, RELEASED, CLOSED));
+}
+
 /* clang-format on */
+
+static void disk_that_was_closed_under_another_daemon_stays_closed(void)
+{
+	struct negotiate_step step = negotiate_begin(EVENT_FRONTEND_CLOSED);
+
+	check_eq(step.state, NEGOTIATE_CLOSED);
+	check_eq(step.actions, CLOSED);
+	for (unsigned e = EVENT_FRONTEND_GONE; e <= EVENT_FRONTEND_OTHER; e++) {
+		if (e == EVENT_FRONTEND_CLOSED)
+			continue;
+		step = negotiate_begin(e);
+		check_eq(step.state, NEGOTIATE_OPENING);
+		check_eq(step.actions, OPEN);
+	}
+}
 
 /* What the header says of the states, to hold every pair against. */
 static bool has_bdev(enum negotiate_state s)
@@ -584,6 +625,9 @@ int main(void)
 	tap_run(other_states_of_the_frontend_mean_nothing);
 	tap_run(reads_the_states_of_a_frontend);
 	tap_run(takes_odd_strings_for_no_state);
+	tap_run(machine_goes_on_in_another_domain);
+	tap_run(machine_goes_on_elsewhere_before_it_was_served_here);
+	tap_run(disk_that_was_closed_under_another_daemon_stays_closed);
 	tap_run(everything_has_a_name_of_its_own);
 	tap_run(every_row_was_told_in_a_story);
 	return tap_end();

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <semaphore.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -67,6 +68,8 @@ int reactor_call(struct reactor *r, int (*fn)(void *arg), void *arg)
 {
 	struct call call = { .msg = { .fn = call_run }, .fn = fn, .arg = arg };
 
+	if (pthread_equal(r->thread, pthread_self()))
+		return fn(arg);
 	sem_init(&call.done, 0, 0);
 	reactor_send(r, &call.msg);
 	while (sem_wait(&call.done) < 0 && errno == EINTR)
@@ -124,6 +127,27 @@ void reactor_del_fd(struct reactor *r, struct reactor_fd *rfd)
 	}
 }
 
+int reactor_add_timer(struct reactor *r, struct reactor_fd *timer,
+		      void (*ready)(struct reactor_fd *timer))
+{
+	int err;
+
+	*timer = (struct reactor_fd){ timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
+				      ready };
+	if (timer->fd < 0)
+		return -errno;
+	err = reactor_add_fd(r, timer);
+	if (err)
+		close(timer->fd);
+	return err;
+}
+
+void reactor_del_timer(struct reactor *r, struct reactor_fd *timer)
+{
+	reactor_del_fd(r, timer);
+	close(timer->fd);
+}
+
 void reactor_add_poller(struct reactor *r, struct poller *p)
 {
 	list_add_tail(&r->pollers, &p->link);
@@ -177,16 +201,20 @@ static void reactor_turn(struct reactor *r)
 	uint32_t work;
 
 	r->now_ns = start_ns;
-	r->stats.turns++;
+	counter_add(&r->stats.turns, 1);
+	if (r->slept_at_ns) {
+		counter_add(&r->stats.asleep_ns, start_ns - r->slept_at_ns);
+		counter_set(&r->slept_at_ns, 0);
+	}
 	work = poll_all(r);
 	if (work) {
-		r->last_work_ns = clock_ns();
-		r->stats.busy_ns += r->last_work_ns - start_ns;
+		counter_add(&r->stats.busy_ns, clock_ns() - start_ns);
 	} else if (r->stop) {
 		/* A poller has ended the loop: nothing would wake it. */
 		return;
-	} else if (start_ns - r->last_work_ns >= r->poll_ns && arm_all(r)) {
-		r->stats.sleeps++;
+	} else if (arm_all(r)) {
+		counter_add(&r->stats.sleeps, 1);
+		counter_set(&r->slept_at_ns, start_ns);
 		look_at_fds(r, -1);
 		return;
 	}
@@ -198,11 +226,17 @@ void reactor_run(struct reactor *r)
 {
 	while (!r->stop)
 		reactor_turn(r);
+	r->stop = false;
 }
 
 void reactor_stop(struct reactor *r)
 {
 	r->stop = true;
+}
+
+void reactor_set_poll_ns(struct reactor *r, uint64_t poll_ns)
+{
+	counter_set(&r->poll_ns, poll_ns);
 }
 
 static void *reactor_thread(void *arg)

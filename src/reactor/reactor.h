@@ -3,9 +3,9 @@
  * reactor - one thread's loop: pollers while there is work, sleep when there is none.
  *
  * What a reactor owns is touched by its thread alone; others send it messages. Each turn runs all
- * pollers; while they find work, and for a short time after, the next turn follows at once. Then
- * each poller arms whatever will wake it (a ring's event, a file descriptor), and if none of them
- * found work in doing so the thread sleeps in epoll_wait(). A reactor without pollers is simply an
+ * pollers; while they find work the next turn follows at once. Then each poller arms whatever will
+ * wake it (a ring's event, a file descriptor), unless it wants to be polled for some time yet; if all
+ * did, and none found work in doing so, the thread sleeps in epoll_wait(). A reactor without pollers is simply an
  * event loop: the control thread is one.
  *
  * Thread: reactor_send() and reactor_call() from any; the rest from the reactor's own, or before it
@@ -20,13 +20,17 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 
+#include "counter.h"
 #include "list.h"
 
 /* Something that is asked each turn whether it has work. */
 struct poller {
 	/* Return: how much was done; 0 means that there was nothing. */
 	uint32_t (*poll)(struct poller *p);
-	/* Before sleep: arms what wakes it. Return: false if there is work after all. */
+	/*
+	 * Before sleep: arms what wakes it. Return: false if there is work after all, or is
+	 * expected so soon that it is better polled for.
+	 */
 	bool (*arm)(struct poller *p);
 	struct list_node link;
 };
@@ -46,9 +50,11 @@ struct reactor_msg {
 /* Descriptors looked at in one turn. */
 #define REACTOR_MAX_EVENTS 16
 
+/* Counters of the reactor's own (counter.h); any thread may read them. */
 struct reactor_stats {
 	uint64_t turns;
 	uint64_t busy_ns; /* in turns that found work */
+	uint64_t asleep_ns; /* what is in neither was polling without work */
 	uint64_t sleeps;
 };
 
@@ -59,9 +65,9 @@ struct reactor {
 	int epoll_fd;
 	struct epoll_event events[REACTOR_MAX_EVENTS]; /* being looked at, from event on */
 	int event, nr_events;
-	uint64_t poll_ns; /* how long to go on without work before sleeping */
+	uint64_t poll_ns; /* see reactor_poll_ns() */
 	uint64_t now_ns; /* time at the start of this turn */
-	uint64_t last_work_ns;
+	uint64_t slept_at_ns; /* while it sleeps, and at the start of the turn after that; a counter */
 	uint32_t turns_since_fds; /* turns since the file descriptors were looked at */
 	bool stop;
 	struct reactor_stats stats;
@@ -72,11 +78,22 @@ struct reactor {
 int reactor_init(struct reactor *r, uint64_t poll_ns);
 void reactor_fini(struct reactor *r);
 
-/* reactor_run - the loop, on the calling thread, until reactor_stop(). */
+/* reactor_run - the loop, on the calling thread, until reactor_stop(); it can be run again. */
 void reactor_run(struct reactor *r);
 
 /* reactor_stop - ends the loop after this turn. Thread: the reactor's. */
 void reactor_stop(struct reactor *r);
+
+/*
+ * reactor_poll_ns - how long to go on without work before it sleeps: a counter, for pollers to obey,
+ * which refuse to be armed for so long. reactor_set_poll_ns - changes it. Thread: any.
+ */
+void reactor_set_poll_ns(struct reactor *r, uint64_t poll_ns);
+
+static inline uint64_t reactor_poll_ns(const struct reactor *r)
+{
+	return counter_read(&r->poll_ns);
+}
 
 /**
  * reactor_start - runs the loop on a thread of its own
@@ -98,6 +115,12 @@ void reactor_del_poller(struct reactor *r, struct poller *p);
 int reactor_add_fd(struct reactor *r, struct reactor_fd *rfd);
 void reactor_del_fd(struct reactor *r, struct reactor_fd *rfd);
 
+/* reactor_add_timer - a timerfd (CLOCK_MONOTONIC), not armed yet. Return: 0 or -errno. */
+int reactor_add_timer(struct reactor *r, struct reactor_fd *timer,
+		      void (*ready)(struct reactor_fd *timer));
+/* reactor_del_timer - closes it. */
+void reactor_del_timer(struct reactor *r, struct reactor_fd *timer);
+
 /* reactor_send - queues a message; never blocks. Messages of one sender arrive in order. */
 void reactor_send(struct reactor *r, struct reactor_msg *msg);
 
@@ -105,7 +128,7 @@ void reactor_send(struct reactor *r, struct reactor_msg *msg);
  * reactor_call - runs @fn(@arg) on the reactor's thread and waits for it
  *
  * For the control thread: a reactor's turn is short. The reactor must be running, and no two
- * reactors may call each other.
+ * reactors may call each other; its own thread may, and runs it at once.
  *
  * Return: what @fn returned.
  */

@@ -27,6 +27,13 @@ static const struct {
 
 static _Atomic enum log_level log_level = LOG_LEVEL_INFO;
 
+static _Thread_local bool log_hushed;
+
+void log_hush(bool hushed)
+{
+	log_hushed = hushed;
+}
+
 void log_set_level(enum log_level level)
 {
 	atomic_store_explicit(&log_level, level, memory_order_relaxed);
@@ -69,7 +76,8 @@ void log_line(enum log_level level, const char *fmt, ...)
 	va_list ap;
 	int n, m;
 
-	if (level > atomic_load_explicit(&log_level, memory_order_relaxed))
+	if (level > atomic_load_explicit(&log_level, memory_order_relaxed) ||
+	    (log_hushed && level > LOG_LEVEL_ERROR))
 		return;
 
 	n = line_start(line, sizeof(line), level);

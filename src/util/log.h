@@ -34,6 +34,13 @@ void log_set_level(enum log_level level);
  */
 int log_level_parse(const char *name, enum log_level *level);
 
+/*
+ * log_hush - whether this thread's lines are dropped, but for errors
+ *
+ * For what says something each time it is done, and that a guest has done again and again.
+ */
+void log_hush(bool hushed);
+
 void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_error(...)	 log_line(LOG_LEVEL_ERROR, __VA_ARGS__)

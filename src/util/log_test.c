@@ -19,9 +19,9 @@ static void logged(const char *text, char *out, size_t size)
 		dup2(ends[1], STDERR_FILENO);
 		log_warning("1/xvda: %s", text);
 		dup2(before, STDERR_FILENO);
+		close(ends[1]);
 		n = read(ends[0], out, size - 1);
 		close(ends[0]);
-		close(ends[1]);
 	}
 	close(before);
 	out[n < 0 ? 0 : n] = '\0';
@@ -54,6 +54,18 @@ static void keeps_a_guests_words_in_their_line(void)
 	check(strchr(line, '\n') == line + strlen(line) - 1);
 }
 
+static void says_nothing_while_hushed(void)
+{
+	char line[256];
+
+	log_hush(true);
+	logged("words", line, sizeof(line));
+	log_hush(false);
+	check(!line[0]);
+	logged("words", line, sizeof(line));
+	check(strstr(line, "words"));
+}
+
 static void error_keeps_a_guests_words_in_their_line(void)
 {
 	struct error e;
@@ -81,6 +93,7 @@ int main(void)
 	tap_run(says_level_and_words_in_a_line);
 	tap_run(marks_priority_for_the_journal);
 	tap_run(keeps_a_guests_words_in_their_line);
+	tap_run(says_nothing_while_hushed);
 	tap_run(error_keeps_a_guests_words_in_their_line);
 	tap_run(bounds_lines_of_one_source);
 	return tap_end();

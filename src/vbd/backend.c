@@ -14,8 +14,21 @@
 
 #define CLASS_TOKEN "class"
 
-/* Between two attempts to open the device of a guest that waits for it. */
-#define RETRY_S 1
+/*
+ * Watch events taken at one go. They come down to which disks are to be looked at, so many cost little;
+ * but guests cause them as fast as they write, and there is more to do.
+ */
+#define MAX_EVENTS_PER_TURN 1024
+
+/*
+ * Between two attempts to open the device of a guest that waits for it: the second one is soon, for the
+ * kernel may not have done with a daemon that was killed.
+ */
+#define RETRY_FIRST_MS 50u
+#define RETRY_MS       1000u
+
+/* Between two looks at how idle the CPUs are. */
+#define IDLE_S 1
 
 static struct vbd *find_vbd(struct backend *b, unsigned int domid, unsigned int devid)
 {
@@ -59,7 +72,10 @@ static void event_taken(struct backend *b, const char *path, const char *token)
 	size_t len = strlen(b->path);
 	unsigned int domid, devid;
 
-	if (!strcmp(token, CLASS_TOKEN)) {
+	if (!strncmp(token, AHEAD_TOKEN, strlen(AHEAD_TOKEN))) {
+		if (b->ahead)
+			ahead_event(b->ahead, path, token);
+	} else if (!strcmp(token, CLASS_TOKEN)) {
 		if (!strncmp(path, b->path, len))
 			class_changed(b, path + len);
 	} else if (sscanf(token, "frontend/%u/%u", &domid, &devid) == 2) {
@@ -93,6 +109,8 @@ static void probe(struct backend *b, const char *path)
 		return;
 	}
 	list_add_tail(&b->vbds, &v->link);
+	/* A guest that waits for it is served before others' devices are opened. */
+	vbd_refresh(v);
 }
 
 static void scan_domain(struct backend *b, const char *domain)
@@ -103,7 +121,7 @@ static void scan_domain(struct backend *b, const char *domain)
 
 	if (snprintf(dir, sizeof(dir), "%s/%s", b->path, domain) >= (int)sizeof(dir))
 		return;
-	devices = xs_directory(b->host.store->xs, XBT_NULL, dir, &nr);
+	devices = store_directory(b->host.store, dir, &nr);
 	for (unsigned int i = 0; devices && i < nr; i++) {
 		if (snprintf(path, sizeof(path), "%s/%s", dir, devices[i]) < (int)sizeof(path))
 			probe(b, path);
@@ -128,7 +146,7 @@ static bool has_disk(void *arg, const char *disk)
 static void scan(struct backend *b)
 {
 	unsigned int nr;
-	char **domains = xs_directory(b->host.store->xs, XBT_NULL, b->path, &nr);
+	char **domains = store_directory(b->host.store, b->path, &nr);
 	bool none = !domains && errno == ENOENT;
 
 	for (unsigned int i = 0; domains && i < nr; i++)
@@ -146,7 +164,11 @@ static void store_ready(struct reactor_fd *rfd)
 	struct backend *b = container_of(rfd, struct backend, store_fd);
 	char **event;
 
-	while ((event = xs_check_watch(b->host.store->xs))) {
+	/* The descriptor stays readable for those that are left. */
+	for (int i = 0; i < MAX_EVENTS_PER_TURN; i++) {
+		event = xs_check_watch(b->host.store->xs);
+		if (!event)
+			return;
 		event_taken(b, event[XS_WATCH_PATH], event[XS_WATCH_TOKEN]);
 		free(event);
 	}
@@ -172,6 +194,16 @@ static uint32_t backend_poll(struct poller *p)
 		scan(b);
 		return 1;
 	}
+	/* Guests are served; from here on it has time. */
+	if (b->ahead) {
+		ahead_end(b->ahead);
+		b->ahead = NULL;
+		return 1;
+	}
+	list_for_each (v, &b->vbds, link) {
+		if (vbd_settle(v))
+			return 1;
+	}
 	if (b->stopping && list_empty(&b->vbds))
 		b->stopped(b);
 	return 0;
@@ -191,6 +223,7 @@ static void retry_due(struct reactor_fd *rfd)
 
 	if (read(rfd->fd, &expirations, sizeof(expirations)) < 0)
 		return;
+	b->retry_ms = 2 * b->retry_ms < RETRY_MS ? 2 * b->retry_ms : RETRY_MS;
 	list_for_each (v, &b->vbds, link)
 		vbd_retry(v);
 }
@@ -198,9 +231,59 @@ static void retry_due(struct reactor_fd *rfd)
 static void vbd_retry_later(struct vbd_host *host)
 {
 	struct backend *b = container_of(host, struct backend, host);
-	struct itimerspec in = { .it_value.tv_sec = RETRY_S };
+	struct itimerspec in = { .it_value = { b->retry_ms / 1000,
+					       b->retry_ms % 1000 * 1000 * NS_PER_US } };
 
 	timerfd_settime(b->retry_fd.fd, 0, &in, NULL);
+}
+
+static void keep_idle(struct backend *b, bool keep)
+{
+	struct itimerspec each = { { IDLE_S, 0 }, { IDLE_S, 0 } }, never = { { 0 } };
+
+	if (b->keeps_idle == keep)
+		return;
+	b->keeps_idle = keep;
+	timerfd_settime(b->idle_fd.fd, 0, keep ? &each : &never, NULL);
+}
+
+static void vbd_keep_idle(struct vbd_host *host)
+{
+	keep_idle(container_of(host, struct backend, host), true);
+}
+
+/* Time that the reactors had no work, and did not sleep. */
+static uint64_t spun_ns(const struct datapath *dp)
+{
+	uint64_t sum = 0, now_ns = clock_ns();
+
+	for (uint32_t i = 0; i < dp->nr; i++) {
+		const struct reactor *r = &dp->reactors[i].reactor;
+		uint64_t slept_at_ns = counter_read(&r->slept_at_ns);
+
+		sum += (slept_at_ns ? slept_at_ns : now_ns) - counter_read(&r->stats.busy_ns) -
+		       counter_read(&r->stats.asleep_ns);
+	}
+	return sum;
+}
+
+static void idle_due(struct reactor_fd *rfd)
+{
+	struct backend *b = container_of(rfd, struct backend, idle_fd);
+	uint64_t expirations;
+	bool keep = false;
+	struct vbd *v;
+
+	if (read(rfd->fd, &expirations, sizeof(expirations)) < 0)
+		return;
+	b->host.idle_percent = idle_percent(&b->idle, spun_ns(b->host.datapath));
+	list_for_each (v, &b->vbds, link) {
+		if (!v->settings.poll_idle_percent)
+			continue;
+		keep = true;
+		vbd_set_poll(v);
+	}
+	keep_idle(b, keep);
 }
 
 static void vbd_gone(struct vbd_host *host)
@@ -220,11 +303,16 @@ int backend_start(struct backend *b, const struct backend_args *args, struct err
 			  .transfer = args->transfer,
 			  .state_dir = args->state_dir,
 			  .class = args->class,
+			  .vbds = &b->vbds,
 			  .max_queues = args->max_queues,
 			  .gone = vbd_gone,
-			  .retry_later = vbd_retry_later },
+			  .retry_later = vbd_retry_later,
+			  .keep_idle = vbd_keep_idle,
+			  .idle_percent = 100 },
 		.poller = { .poll = backend_poll, .arm = backend_arm },
+		.ahead = args->ahead,
 		.rescan = true,
+		.retry_ms = RETRY_FIRST_MS,
 		.stopped = args->stopped,
 	};
 	list_init(&b->vbds);
@@ -242,25 +330,57 @@ int backend_start(struct backend *b, const struct backend_args *args, struct err
 		error_set(e, -err, "cannot wait for xenstore: %s", strerror(-err));
 		goto unwatch;
 	}
-	b->retry_fd =
-		(struct reactor_fd){ timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
-				     retry_due };
-	err = b->retry_fd.fd < 0 ? -errno : reactor_add_fd(args->control, &b->retry_fd);
-	if (err) {
-		error_set(e, -err, "cannot make a timer: %s", strerror(-err));
+	err = reactor_add_timer(args->control, &b->retry_fd, retry_due);
+	if (err)
 		goto del_store_fd;
-	}
+	err = reactor_add_timer(args->control, &b->idle_fd, idle_due);
+	if (err)
+		goto del_retry_fd;
+	idle_open(&b->idle);
 	reactor_add_poller(args->control, &b->poller);
 	return 0;
+del_retry_fd:
+	reactor_del_timer(args->control, &b->retry_fd);
 del_store_fd:
-	if (b->retry_fd.fd >= 0)
-		close(b->retry_fd.fd);
+	error_set(e, -err, "cannot make a timer: %s", strerror(-err));
 	reactor_del_fd(args->control, &b->store_fd);
 unwatch:
 	xs_unwatch(args->store->xs, b->path, CLASS_TOKEN);
 close_gnttab:
 	xengnttab_close(b->host.gnttab);
 	return err;
+}
+
+void backend_resize(struct backend *b)
+{
+	struct error e;
+	struct vbd *v;
+	int err;
+
+	list_for_each (v, &b->vbds, link) {
+		err = vbd_resize(v, &e);
+		if (err && err != -EOPNOTSUPP && err != -ENODEV)
+			log_warning("%s: %s", v->name, e.text);
+	}
+}
+
+void backend_retry(struct backend *b)
+{
+	struct vbd *v;
+
+	list_for_each (v, &b->vbds, link) {
+		v->wants_retry |= v->state == NEGOTIATE_REFUSED;
+		vbd_retry(v);
+	}
+}
+
+void backend_set_transfer(struct backend *b, const struct transfer *transfer)
+{
+	struct vbd *v;
+
+	b->host.transfer = *transfer;
+	list_for_each (v, &b->vbds, link)
+		vbd_set_transfer(v);
 }
 
 void backend_stop(struct backend *b)
@@ -275,8 +395,9 @@ void backend_stop(struct backend *b)
 void backend_fini(struct backend *b)
 {
 	reactor_del_poller(b->host.control, &b->poller);
-	reactor_del_fd(b->host.control, &b->retry_fd);
-	close(b->retry_fd.fd);
+	idle_close(&b->idle);
+	reactor_del_timer(b->host.control, &b->idle_fd);
+	reactor_del_timer(b->host.control, &b->retry_fd);
 	reactor_del_fd(b->host.control, &b->store_fd);
 	xs_unwatch(b->host.store->xs, b->path, CLASS_TOKEN);
 	xengnttab_close(b->host.gnttab);

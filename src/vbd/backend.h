@@ -14,6 +14,8 @@
 
 #include <stdbool.h>
 
+#include "ahead.h"
+#include "idle.h"
 #include "list.h"
 #include "reactor.h"
 #include "store.h"
@@ -25,7 +27,13 @@ struct backend {
 	char path[STORE_PATH_MAX]; /* "/local/domain/0/backend/vbd" */
 	struct reactor_fd store_fd;
 	struct reactor_fd retry_fd; /* a timer */
+	uint32_t retry_ms; /* it grows */
+	struct reactor_fd
+		idle_fd; /* likewise, while there are disks that ask how idle the CPUs are */
+	struct idle idle;
+	bool keeps_idle;
 	struct poller poller;
+	struct ahead *ahead; /* until all disks have been looked at once; or NULL */
 	bool rescan; /* there may be disks that we do not know */
 	bool swept; /* what a predecessor left of disks that are no more */
 	bool stopping;
@@ -41,12 +49,22 @@ struct backend_args {
 	const char *state_dir;
 	const char *class;
 	uint32_t max_queues; /* of a disk; at most TRANSPORT_MAX_QUEUES */
+	struct ahead *ahead; /* what was read beforehand; or NULL */
 	/* After backend_stop(), when the last disk is gone. */
 	void (*stopped)(struct backend *b);
 };
 
 /* backend_start - takes on the disks that are there, and those to come. Return: 0, or -errno, *@e. */
 int backend_start(struct backend *b, const struct backend_args *args, struct error *e);
+
+/* backend_resize - all disks: those that have another size by now tell their guests. */
+void backend_resize(struct backend *b);
+
+/* backend_retry - opens what did not open, now that there are other devices than before. */
+void backend_retry(struct backend *b);
+
+/* backend_set_transfer - for disks that do not say, also those that are in use. */
+void backend_set_transfer(struct backend *b, const struct transfer *transfer);
 
 /* backend_stop - lets go of all disks; stopped() follows, from the loop. */
 void backend_stop(struct backend *b);

@@ -6,12 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Neighbours in memory do not write to one cache line. */
-struct datapath_reactor {
-	struct reactor reactor;
-	struct pipeline pipeline;
-} __attribute__((aligned(128)));
-
 static int start(struct datapath_reactor *r, uint32_t number, const struct datapath_args *args,
 		 struct error *e)
 {
@@ -21,8 +15,9 @@ static int start(struct datapath_reactor *r, uint32_t number, const struct datap
 		.state_dir = args->state_dir,
 		.dmem = args->dmem,
 		.buffer_pages = args->buffer_pages,
+		.news = args->news ? args->news[number] : NULL,
+		.control = args->control,
 	};
-	char name[24];
 	int err = reactor_init(&r->reactor, args->poll_ns);
 
 	if (err)
@@ -30,12 +25,13 @@ static int start(struct datapath_reactor *r, uint32_t number, const struct datap
 	err = pipeline_create(&r->pipeline, &pipeline, e);
 	if (err)
 		goto fini;
-	snprintf(name, sizeof(name), "reactor-%u", number);
-	err = reactor_start(&r->reactor, name, args->cpus[number]);
+	snprintf(r->name, sizeof(r->name), "reactor-%u", number % DATAPATH_MAX_REACTORS);
+	r->cpu = args->cpus[number];
+	err = reactor_start(&r->reactor, r->name, r->cpu);
 	if (!err)
 		return 0;
-	error_set(e, -err, "cannot start reactor %u on CPU %d: %s", number, args->cpus[number],
-		  strerror(-err));
+	error_set(e, -err, "cannot start reactor %u on CPU %d: %s%s", number, args->cpus[number],
+		  strerror(-err), err == -EINVAL ? "; expected CPUs that there are (lscpu)" : "");
 	pipeline_destroy(&r->pipeline);
 fini:
 	reactor_fini(&r->reactor);

@@ -2,7 +2,7 @@
 /*
  * datapath - the reactors of the daemon, each with its pipeline.
  *
- * A queue is served by one of them from its start to its end. They share nothing but the memory that
+ * A queue is served by one of them at a time: see balance.h. They share nothing but the memory that
  * they take pages from at their start, and what the queues of one disk share.
  *
  * Thread: control.
@@ -19,7 +19,12 @@
 
 #define DATAPATH_MAX_REACTORS 16u
 
-struct datapath_reactor;
+struct datapath_reactor {
+	char name[16];
+	int cpu; /* or -1 */
+	struct reactor reactor;
+	struct pipeline pipeline;
+} __attribute__((aligned(128))); /* neighbours do not write to one cache line */
 
 struct datapath {
 	struct datapath_reactor *reactors;
@@ -33,6 +38,8 @@ struct datapath_args {
 	const char *state_dir;
 	struct dmem *dmem; /* stays the caller's, outlives the datapath */
 	uint32_t buffer_pages; /* of it, for data in flight, of each reactor */
+	struct reactor_msg **news; /* one for each: see pipeline_args; or NULL */
+	struct reactor *control;
 };
 
 /**

@@ -42,9 +42,11 @@ static int find_in_flight(struct inherit *in, uint32_t nr_ios)
 		return -ENOMEM;
 	in->inherited.nr = queue_record_in_flight(q, nr_ios, ios);
 	in->inherited.ios = ios;
-	if (in->inherited.nr != q->req_cons - q->rsp_prod)
+	if (in->inherited.nr != q->req_cons - q->rsp_prod || !record_is_bool(&q->flush_failed))
 		return -EINVAL;
 	for (uint32_t i = 0; i < in->inherited.nr; i++) {
+		if (!record_is_bool(&ios[i]->settled) || !record_is_bool(&ios[i]->request.indirect))
+			return -EINVAL;
 		/* One that is only answered may be of any kind. */
 		if (ios[i]->state == IO_TAKEN && !ios[i]->settled &&
 		    !request_is_sound(&ios[i]->request, TABLE_SEGMENTS))

@@ -22,6 +22,7 @@
 
 #include "bdev.h"
 #include "list.h"
+#include "point.h"
 #include "request.h"
 #include "table.h"
 
@@ -71,10 +72,23 @@ struct queue_record {
 };
 
 /* record_order - what is written before is in the record before what is written after. */
-static inline void record_order(void)
-{
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-}
+#define record_order()                                   \
+	do {                                             \
+		__atomic_signal_fence(__ATOMIC_SEQ_CST); \
+		POINT();                                 \
+	} while (0)
+
+/*
+ * RECORD - a store that nobody reads but a successor. A build with -Drecording=false, which serves
+ * but cannot be killed, has none: what recording costs is the difference (bench/recording).
+ */
+#ifdef XENBLKD_UNRECORDED
+#undef record_order
+#define record_order() ((void)0)
+#define RECORD(store)  ((void)0)
+#else
+#define RECORD(store) ((void)(store))
+#endif
 
 static inline size_t queue_record_bytes(uint32_t nr_ios)
 {
@@ -90,10 +104,13 @@ struct io {
 	struct bdev_io bio;
 	int status; /* 0 or -errno, once known */
 	bool flushed; /* of a flush or barrier: that is done, and its data is next */
+	uint64_t taken_ns, submitted_ns,
+		done_ns; /* submitted: at first; 0: the bdev never had it */
 
 	/* The transfer's own. */
 	const struct xfer_ops *xfer;
 	uint32_t first_op; /* of its operations in the grant batch */
+	uint32_t nr_ops; /* of them, where that is not one a segment */
 
 	/* One a segment each: in the table if it has one, else in @record and below. */
 	struct table *table; /* or NULL */
@@ -104,6 +121,7 @@ struct io {
 
 	void *few_pages[REQUEST_MAX_SEGMENTS];
 	struct iovec few_iov[REQUEST_MAX_SEGMENTS];
+	uint32_t held_pages; /* of its guest's share */
 };
 
 #endif

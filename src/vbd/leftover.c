@@ -14,6 +14,7 @@
 #include "hugepages.h"
 #include "io.h"
 #include "log.h"
+#include "point.h"
 #include "record.h"
 #include "transport.h"
 
@@ -21,6 +22,7 @@
 
 struct found {
 	struct record record;
+	uint32_t dir; /* the first, the second... */
 	enum record_kind kind;
 	uint32_t nr;
 };
@@ -29,7 +31,7 @@ struct leftover {
 	struct found *found;
 	uint32_t nr_found;
 	const struct found
-		*batch; /* whose unmaps are ours to write; NULL: nothing was ever mapped */
+		*batch; /* whose unmaps are ours to write; NULL: nothing can have been mapped */
 	uint32_t nr_unmaps; /* of this round, in the batch's array */
 };
 
@@ -46,49 +48,6 @@ static size_t wanted_bytes(enum record_kind kind, uint32_t nr)
 		return table_record_bytes(nr);
 	}
 	return SIZE_MAX;
-}
-
-/*
- * A file that is no record stays where it is: somebody may want to look at it, or it was not whole
- * yet, and nothing had come of it. Of another version, it may be all that knows of a guest's pages.
- */
-static int open_all(struct leftover *l, const char *state_dir, struct error *e)
-{
-	DIR *dir = opendir(state_dir);
-	struct dirent *entry;
-	int err = 0;
-
-	if (!dir)
-		return error_set(e, errno, "cannot look into %s: %s", state_dir, strerror(errno));
-	while ((entry = readdir(dir)) && l->nr_found < MAX_RECORDS) {
-		struct found *f = &l->found[l->nr_found];
-
-		if (strstr(entry->d_name, LEFTOVER_SUFFIX))
-			continue;
-		err = record_open(&f->record, state_dir, entry->d_name, &f->kind, &f->nr);
-		if (err == -EPROTONOSUPPORT) {
-			error_set(e, -err,
-				  "%s/%s is of another version of xenblkd, which was killed: that "
-				  "one "
-				  "alone can let go of what it had mapped; start and stop it first",
-				  state_dir, entry->d_name);
-			break;
-		}
-		if (err) {
-			err = 0;
-			continue;
-		}
-		if (f->record.bytes < wanted_bytes(f->kind, f->nr)) {
-			log_warning("%s is cut short: it is left as it is", f->record.path);
-			record_close(&f->record);
-			continue;
-		}
-		if (f->kind == RECORD_BATCH)
-			l->batch = f;
-		l->nr_found++;
-	}
-	closedir(dir);
-	return err;
 }
 
 /* The maps of requests in @f: runs of them. Return: run @i, *@nr long; NULL behind the last. */
@@ -108,6 +67,129 @@ static struct io_map *map_run(const struct found *f, uint32_t i, uint32_t *nr)
 		break;
 	}
 	return NULL;
+}
+
+static bool is_whole(const struct found *f)
+{
+	const struct io_map *run;
+	uint32_t nr;
+
+	if (f->record.bytes < wanted_bytes(f->kind, f->nr))
+		return false;
+	for (uint32_t i = 0; (run = map_run(f, i, &nr)); i++) {
+		for (uint32_t k = 0; k < nr; k++) {
+			if (!record_is_bool(&run[k].mapped))
+				return false;
+		}
+	}
+	return true;
+}
+
+/* By its name. */
+static bool is_queues(const char *name)
+{
+	return strstr(name, "-queue-") != NULL;
+}
+
+static bool is_records(const char *name)
+{
+	return is_queues(name) || !strcmp(name, "pins") || !strncmp(name, "batch-", 6) ||
+	       !strncmp(name, "tables-", 7);
+}
+
+/*
+ * Of a queue, what was in flight stands there and nowhere else: it is put aside, and when the ring is
+ * taken up again inherit_ring() says that this cannot be. Others stay where they are.
+ */
+static void put_damaged_aside(const char *state_dir, const char *name)
+{
+	char path[PATH_MAX], left[PATH_MAX + sizeof(LEFTOVER_SUFFIX)];
+
+	snprintf(path, sizeof(path), "%s/%s", state_dir, name);
+	if (!is_queues(name)) {
+		log_warning("%s is damaged: it is left as it is", path);
+		return;
+	}
+	log_warning("%s is damaged: its disk will have to be connected anew", path);
+	snprintf(left, sizeof(left), "%s" LEFTOVER_SUFFIX, path);
+	rename(path, left);
+}
+
+/*
+ * A file that is no record stays where it is: somebody may want to look at it, or it was not whole
+ * yet, and nothing had come of it. Of another version, it may be all that knows of a guest's pages.
+ */
+static int open_dir(struct leftover *l, const char *path, uint32_t number, struct error *e)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	int err = 0;
+
+	if (!dir)
+		return error_set(e, errno, "cannot look into %s: %s", path, strerror(errno));
+	while ((entry = readdir(dir)) && l->nr_found < MAX_RECORDS) {
+		struct found *f = &l->found[l->nr_found];
+
+		if (strstr(entry->d_name, LEFTOVER_SUFFIX))
+			continue;
+		err = record_open(&f->record, path, entry->d_name, &f->kind, &f->nr);
+		if (err == -EPROTONOSUPPORT) {
+			error_set(e, -err,
+				  "%s/%s is of another version of xenblkd, which was killed: that "
+				  "one "
+				  "alone can let go of what it had mapped; start and stop it first",
+				  path, entry->d_name);
+			break;
+		}
+		if (!err && !is_whole(f)) {
+			record_close(&f->record);
+			err = -EINVAL;
+		}
+		if (err) {
+			if (err == -EINVAL && is_records(entry->d_name))
+				put_damaged_aside(path, entry->d_name);
+			/* Nothing had come of it, and the next process there has another. */
+			if (err == -ENODATA && is_records(entry->d_name) &&
+			    !is_queues(entry->d_name))
+				unlinkat(dirfd(dir), entry->d_name, 0);
+			err = 0;
+			continue;
+		}
+		if (f->kind == RECORD_BATCH && f->nr)
+			l->batch = f;
+		f->dir = number;
+		l->nr_found++;
+	}
+	closedir(dir);
+	return err;
+}
+
+static int open_all(struct leftover *l, const char *const *dirs, uint32_t nr, struct error *e)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < nr && !err; i++)
+		err = open_dir(l, dirs[i], i, e);
+	return err;
+}
+
+int leftover_check(const char *path, struct error *e)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	int err = 0;
+
+	while (dir && !err && (entry = readdir(dir))) {
+		if (record_is_foreign(path, entry->d_name))
+			err = error_set(e, EPROTONOSUPPORT,
+					"%s/%s is of another version of xenblkd, and this one "
+					"could not go on where that one ends: end that one "
+					"(systemctl stop), and start this one then",
+					path, entry->d_name);
+	}
+	if (dir)
+		closedir(dir);
+	return err;
 }
 
 /* Where a map may stand: calls @fn for each that does. */
@@ -139,8 +221,11 @@ static void for_each_map(struct leftover *l, map_fn fn)
 	}
 }
 
-/* Takes a map that was undone out of wherever it stands. */
-static void forget_map(struct leftover *l, uint32_t handle)
+/*
+ * Takes a map that was undone out of wherever it stands. With several reactors one may have been given the handle
+ * anew while the other's unmap was still written down: that is another map, mostly of another page.
+ */
+static void forget_map(struct leftover *l, uint32_t handle, uint64_t bus)
 {
 	struct gnttab_map_grant_ref *maps;
 	struct gnttab_unmap_grant_ref *unmaps;
@@ -153,14 +238,18 @@ static void forget_map(struct leftover *l, uint32_t handle)
 		if (f->kind == RECORD_BATCH) {
 			grant_batch_view(f->record.mem, f->nr, &maps, &unmaps);
 			for (uint32_t j = 0; j < f->nr; j++) {
-				if (maps[j].status == GNTST_okay && maps[j].handle == handle)
+				if (maps[j].status == GNTST_okay && maps[j].handle == handle &&
+				    maps[j].dev_bus_addr == bus)
 					maps[j].status = GRANT_STATUS_NEVER_RAN;
 			}
 		}
 		for (uint32_t j = 0; (run = map_run(f, j, &nr)); j++) {
 			for (uint32_t k = 0; k < nr; k++) {
-				if (run[k].mapped && run[k].handle == handle)
-					run[k].mapped = false;
+				if (!run[k].mapped || run[k].handle != handle || run[k].bus != bus)
+					continue;
+				POINT();
+				run[k].mapped = false;
+				POINT();
 			}
 		}
 	}
@@ -183,10 +272,11 @@ static void settle(struct leftover *l)
 				if (pass)
 					unmaps[j].status = GRANT_STATUS_NEVER_RAN;
 				else if (unmaps[j].status == GNTST_okay)
-					forget_map(l, unmaps[j].handle);
+					forget_map(l, unmaps[j].handle, unmaps[j].dev_bus_addr);
 			}
 		}
 		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+		POINT();
 	}
 }
 
@@ -210,6 +300,7 @@ static void add_unmap(struct leftover *l, uint32_t handle, uint64_t bus)
 		.status = GRANT_STATUS_NEVER_RAN,
 	};
 	l->nr_unmaps++;
+	POINT();
 }
 
 /* A round of as many as the array holds. Return: how many, or -errno. */
@@ -217,6 +308,7 @@ static int unmap_round(struct leftover *l, xencall_handle *xcall)
 {
 	struct gnttab_map_grant_ref *maps;
 	struct gnttab_unmap_grant_ref *unmaps;
+	int err;
 
 	settle(l);
 	l->nr_unmaps = 0;
@@ -224,14 +316,37 @@ static int unmap_round(struct leftover *l, xencall_handle *xcall)
 	if (!l->nr_unmaps)
 		return 0;
 	grant_batch_view(l->batch->record.mem, l->batch->nr, &maps, &unmaps);
-	if (xencall3(xcall, __HYPERVISOR_grant_table_op, GNTTABOP_unmap_grant_ref,
-		     (uintptr_t)unmaps, l->nr_unmaps) < 0)
-		return -errno;
+	err = grant_hypercall(xcall, GNTTABOP_unmap_grant_ref, &GRANT_ARRAY(unmaps, l->nr_unmaps),
+			      NULL);
+	if (err)
+		return err;
+	POINT();
 	for (uint32_t i = 0; i < l->nr_unmaps; i++) {
 		if (unmaps[i].status != GNTST_okay)
 			return -EIO;
 	}
 	return (int)l->nr_unmaps;
+}
+
+static void count_map(struct leftover *l, uint32_t handle, uint64_t bus)
+{
+	l->nr_unmaps++;
+}
+
+/* The batch is made before anything is mapped, and goes last: somebody has damaged the files. */
+static int check_without_batch(struct leftover *l, struct error *e)
+{
+	l->nr_unmaps = 0;
+	for_each_map(l, count_map);
+	if (!l->nr_unmaps)
+		return 0;
+	return error_set(
+		e, EIO,
+		"%u pages of guests were left mapped, but the record of the batch that "
+		"mapped them is missing or damaged, so they cannot be unmapped safely: "
+		"restart the host, or remove the files beside the lock and leave the pages "
+		"mapped",
+		l->nr_unmaps);
 }
 
 static int unmap_all(struct leftover *l, struct error *e)
@@ -241,7 +356,7 @@ static int unmap_all(struct leftover *l, struct error *e)
 	int nr;
 
 	if (!l->batch)
-		return 0;
+		return check_without_batch(l, e);
 	xcall = xencall_open(NULL, 0);
 	if (!xcall)
 		return error_set(e, errno, "cannot unmap what was left: %s", strerror(errno));
@@ -257,13 +372,14 @@ static int unmap_all(struct leftover *l, struct error *e)
 	return 0;
 }
 
-static int unpin_all(struct leftover *l, struct error *e)
+/* Of the first so many directories. */
+static int unpin_all(struct leftover *l, uint32_t nr_dirs, struct error *e)
 {
 	for (uint32_t i = 0; i < l->nr_found; i++) {
 		struct found *f = &l->found[i];
 		int nr;
 
-		if (f->kind != RECORD_PINS)
+		if (f->kind != RECORD_PINS || f->dir >= nr_dirs)
 			continue;
 		nr = dmem_recover(f->record.mem, f->nr);
 		if (nr < 0)
@@ -276,15 +392,19 @@ static int unpin_all(struct leftover *l, struct error *e)
 	return 0;
 }
 
-static int release_hugepages(const char *state_dir, struct error *e)
+static int release_hugepages(const char *const *dirs, uint32_t nr_dirs, struct error *e)
 {
-	int nr = hugepages_release(state_dir);
+	for (uint32_t i = 0; i < nr_dirs; i++) {
+		int nr = hugepages_release(dirs[i]);
 
-	if (nr < 0)
-		return error_set(e, -nr, "cannot let go of hugepages in %s: %s", state_dir,
-				 strerror(-nr));
-	if (nr)
-		log_warning("a predecessor was killed: let go of %d hugepages of its memory", nr);
+		if (nr < 0)
+			return error_set(e, -nr, "cannot let go of hugepages in %s: %s", dirs[i],
+					 strerror(-nr));
+		if (nr)
+			log_warning(
+				"a predecessor was killed: let go of %d hugepages of its memory",
+				nr);
+	}
 	return 0;
 }
 
@@ -294,14 +414,24 @@ static void left_path(char *path, size_t size, const char *state_dir, const char
 	snprintf(path, size, "%s/%s-queue-%u" LEFTOVER_SUFFIX, state_dir, disk, queue);
 }
 
+bool leftover_has(const char *state_dir, const char *disk)
+{
+	char path[PATH_MAX];
+
+	left_path(path, sizeof(path), state_dir, disk, 0);
+	return !access(path, F_OK);
+}
+
 void leftover_forget(const char *state_dir, const char *disk)
 {
 	char path[PATH_MAX];
 
 	for (uint32_t i = 0; i < TRANSPORT_MAX_QUEUES; i++) {
 		left_path(path, sizeof(path), state_dir, disk, i);
+		POINT();
 		unlink(path);
 	}
+	POINT();
 }
 
 void leftover_sweep(const char *state_dir, bool (*known)(void *arg, const char *disk), void *arg)
@@ -325,6 +455,17 @@ void leftover_sweep(const char *state_dir, bool (*known)(void *arg, const char *
 		closedir(dir);
 }
 
+void leftover_put_aside(struct record *r)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s" LEFTOVER_SUFFIX, r->path);
+	POINT();
+	rename(r->path, path);
+	POINT();
+	record_close(r);
+}
+
 /*
  * The last look at a record whose maps are undone. A queue's is kept even if nothing was in flight:
  * its responses may be in the ring, where the guest does not see them yet.
@@ -332,7 +473,6 @@ void leftover_sweep(const char *state_dir, bool (*known)(void *arg, const char *
 static void put_away(struct found *f)
 {
 	const struct queue_record *q = f->record.mem;
-	char path[PATH_MAX];
 
 	if (f->kind != RECORD_QUEUE) {
 		record_destroy(&f->record);
@@ -341,36 +481,50 @@ static void put_away(struct found *f)
 	if (q->req_cons != q->rsp_prod)
 		log_warning("%s: %u requests were in flight", f->record.path,
 			    q->req_cons - q->rsp_prod);
-	snprintf(path, sizeof(path), "%s" LEFTOVER_SUFFIX, f->record.path);
-	rename(f->record.path, path);
-	record_close(&f->record);
+	leftover_put_aside(&f->record);
 }
 
-int leftover_release(const char *state_dir, struct error *e)
+/* @nr_unpinned: of the first so many directories the memory, too */
+static int release(const char *const *dirs, uint32_t nr, uint32_t nr_unpinned, struct error *e)
 {
 	struct leftover l = { .found = calloc(MAX_RECORDS, sizeof(*l.found)) };
 	int err;
 
 	if (!l.found)
-		return -ENOMEM;
-	/* First of all: what is unmapped can be given to somebody else. */
-	err = bdev_stop_leftovers(e);
-	if (err)
-		goto free;
-	err = open_all(&l, state_dir, e);
+		return error_set(e, ENOMEM, "no memory for what was left in %s", dirs[0]);
+	err = open_all(&l, dirs, nr, e);
 	if (!err)
 		err = unmap_all(&l, e);
+	POINT();
 	if (!err)
-		err = unpin_all(&l, e);
+		err = unpin_all(&l, nr_unpinned, e);
 	if (!err)
-		err = release_hugepages(state_dir, e);
+		err = release_hugepages(dirs, nr, e);
+	POINT();
 	for (uint32_t i = 0; i < l.nr_found; i++) {
-		if (err)
-			record_close(&l.found[i].record);
+		struct found *f = &l.found[i];
+
+		if (err || (f->kind == RECORD_PINS && f->dir >= nr_unpinned))
+			record_close(&f->record);
 		else
-			put_away(&l.found[i]);
+			put_away(f);
 	}
-free:
 	free(l.found);
 	return err;
+}
+
+int leftover_release(const char *const *dirs, uint32_t nr, struct error *e)
+{
+	/* First of all: what is unmapped can be given to somebody else. */
+	int err = bdev_stop_leftovers(e);
+
+	if (err)
+		return err;
+	POINT();
+	return release(dirs, nr, 1, e);
+}
+
+int leftover_discard(const char *dir, struct error *e)
+{
+	return release(&dir, 1, 1, e);
 }

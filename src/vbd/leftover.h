@@ -19,11 +19,20 @@
 #define XENBLKD_LEFTOVER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "error.h"
 
 /* What the names of records end in that were put aside for inherit.h. */
 #define LEFTOVER_SUFFIX ".left"
+
+/* leftover_has - true if something was left of the disk's first ring, at least. */
+bool leftover_has(const char *state_dir, const char *disk);
+
+struct record;
+
+/* leftover_put_aside - of a queue, for inherit.h; ends the mapping. */
+void leftover_put_aside(struct record *r);
 
 /* leftover_forget - the disk's rings are others by now, or gone. */
 void leftover_forget(const char *state_dir, const char *disk);
@@ -39,8 +48,18 @@ void leftover_sweep(const char *state_dir, bool (*known)(void *arg, const char *
  * leftover_release - stops what devices a predecessor had running, unmaps what it had mapped, and
  * puts its queues' records aside
  *
+ * What is in the way of nobody is left for leftover_discard(): the memory that it had pinned.
+ *
+ * @dirs: @nr directories with records, of which the first is the state directory: nothing stays there
+ *
  * Return: 0; or -errno and *@e: nothing more may be mapped or unmapped then, and nothing was lost.
  */
-int leftover_release(const char *state_dir, struct error *e);
+int leftover_release(const char *const *dirs, uint32_t nr, struct error *e);
+
+/* leftover_discard - lets go of the rest, or of what a process left that never served. */
+int leftover_discard(const char *dir, struct error *e);
+
+/* leftover_check - Return: 0; -EPROTONOSUPPORT and *@e if @dir has records of another version. */
+int leftover_check(const char *dir, struct error *e);
 
 #endif

@@ -60,7 +60,7 @@ static bool release(void)
 {
 	struct error e;
 
-	return !leftover_release(dir, &e);
+	return !leftover_release((const char *[]){ dir }, 1, &e);
 }
 
 static bool is_left(const char *queue)
@@ -111,7 +111,7 @@ static void refuses_what_another_version_has_left(void)
 	}
 	check(f && !fseek(f, 8, SEEK_SET) && fwrite(&version, sizeof(version), 1, f) == 1 &&
 	      !fclose(f));
-	check_eq(leftover_release(dir, &e), -EPROTONOSUPPORT);
+	check_eq(leftover_release((const char *[]){ dir }, 1, &e), -EPROTONOSUPPORT);
 	check(strstr(e.text, "another version"));
 	check_eq(end(), 1);
 }
@@ -132,6 +132,37 @@ static void sweeps_disks_that_are_gone(void)
 	check(!is_left("vbd-3-51712-queue-0") && is_left("vbd-4-51712-queue-1"));
 	/* And the one that was not put aside. */
 	check_eq(end(), 2);
+}
+
+/* Found by fuzzing: without the batch, the maps were forgotten, and the guest stayed a zombie. */
+static void refuses_maps_without_the_batch_to_undo_them(void)
+{
+	struct table_pool p;
+	struct error e;
+
+	check(start());
+	check_eq(table_pool_create(&p, dir, "tables-0", 2), 0);
+	((struct table_record *)p.record.mem)[1].maps[7].mapped = true;
+	record_close(&p.record);
+	free(p.tables);
+	check_eq(leftover_release((const char *[]){ dir }, 1, &e), -EIO);
+	check(strstr(e.text, "1 pages of guests were left mapped"));
+	/* What knows of them is still there. */
+	check_eq(end(), 1);
+}
+
+/* Found by fuzzing: a byte that is no bool was used as one. */
+static void leaves_a_record_alone_whose_flags_are_none(void)
+{
+	struct table_pool p;
+
+	check(start());
+	check_eq(table_pool_create(&p, dir, "tables-0", 2), 0);
+	memset(&((struct table_record *)p.record.mem)[1].maps[7].mapped, 205, sizeof(bool));
+	record_close(&p.record);
+	free(p.tables);
+	check(release());
+	check_eq(end(), 1);
 }
 
 static void takes_away_tables_in_which_nothing_is_mapped(void)
@@ -171,6 +202,8 @@ int main(void)
 	tap_run(forgets_all_queues_of_a_disk_and_no_other);
 	tap_run(refuses_what_another_version_has_left);
 	tap_run(sweeps_disks_that_are_gone);
+	tap_run(refuses_maps_without_the_batch_to_undo_them);
+	tap_run(leaves_a_record_alone_whose_flags_are_none);
 	tap_run(takes_away_tables_in_which_nothing_is_mapped);
 	tap_run(hands_out_as_many_tables_as_there_are);
 	return tap_end();

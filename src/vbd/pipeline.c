@@ -6,8 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 #include <xen/io/blkif.h>
 
+#include "clock.h"
 #include "log.h"
 #include "queue.h"
 
@@ -21,6 +24,39 @@ _Static_assert(BATCH_OPS >= TABLE_SEGMENTS, "the largest request fits");
 
 /* Ports read at one go; there is always a next turn. */
 #define MAX_PORTS_PER_TURN 64
+
+/* Between two looks at what has become idle. */
+#define TRIM_S 1
+
+void pipeline_keeps(struct pipeline *pl)
+{
+	struct itimerspec in = { .it_value.tv_sec = TRIM_S };
+
+	if (pl->idle_armed)
+		return;
+	pl->idle_armed = true;
+	timerfd_settime(pl->idle_fd.fd, 0, &in, NULL);
+}
+
+static void idle_ready(struct reactor_fd *rfd)
+{
+	struct pipeline *pl = container_of(rfd, struct pipeline, idle_fd);
+	uint64_t now_ns = clock_ns();
+	uint32_t kept = 0;
+	uint64_t count;
+
+	if (read(rfd->fd, &count, sizeof(count)) < 0)
+		return;
+	pl->idle_armed = false;
+	for (uint32_t i = 0; i < pl->nr_ports; i++) {
+		struct queue *q = pl->by_port[i];
+
+		if (q && q->persistent)
+			kept += persistent_trim(q->persistent, now_ns);
+	}
+	if (kept)
+		pipeline_keeps(pl);
+}
 
 static void evtchn_ready(struct reactor_fd *rfd)
 {
@@ -71,6 +107,13 @@ bool pipeline_has_room(const struct pipeline *pl, const struct request *req)
 	       pl->promised + req->nr_segments <= BATCH_OPS && !list_empty(&pl->tables.free);
 }
 
+bool pipeline_is_fair(const struct pipeline *pl, const struct share *s, const struct request *req)
+{
+	if (req->indirect && !share_allows(s->tables, 1, pl->tables.nr_free))
+		return false;
+	return share_allows(s->pages, req->nr_segments, pl->pool.nr_free - pl->promised);
+}
+
 void pipeline_fetch(struct pipeline *pl, struct io *io)
 {
 	const struct request *req = &io->record->request;
@@ -108,6 +151,7 @@ static void fetched(struct pipeline *pl, struct io *io)
 	if (status == BLKIF_RSP_OKAY) {
 		list_add_tail(&pl->incoming, &io->step);
 	} else {
+		POINT();
 		list_del(&io->link);
 		queue_refuse(io->queue, io, status);
 	}
@@ -121,7 +165,9 @@ static void brought_in(struct pipeline *pl)
 	while ((n = list_pop(&pl->incoming))) {
 		struct io *io = list_entry(n, struct io, step);
 
+		POINT();
 		io->status = io->xfer->brought_in(pl, io);
+		POINT();
 		if (!io->status)
 			continue;
 		/* Not for the device, but what it holds still has to be let go. */
@@ -174,13 +220,23 @@ static void bring_out_batch(struct pipeline *pl)
 		io->xfer->bring_out(pl, io);
 		list_add_tail(&batch, &io->link);
 	}
+	POINT();
 	grant_batch_flush(&pl->batch);
+	POINT();
 	while ((n = list_pop(&batch))) {
 		io = list_entry(n, struct io, link);
 		io->status = io->xfer->brought_out(pl, io);
+		POINT();
 		queue_answer(io->queue, io);
 	}
 	grant_batch_reset(&pl->batch);
+}
+
+static void tell(struct pipeline *pl)
+{
+	pl->news_ns = pl->reactor->now_ns + PIPELINE_NEWS_NS;
+	if (pl->news && !__atomic_exchange_n(&pl->news_sent, true, __ATOMIC_ACQUIRE))
+		reactor_send(pl->control, pl->news);
 }
 
 static uint32_t pipeline_poll(struct poller *p)
@@ -195,6 +251,8 @@ static uint32_t pipeline_poll(struct poller *p)
 	if (!first)
 		return 0;
 	list_add_tail(&pl->active, first);
+	pl->submit_ns = 0;
+	pl->reap_ns = 0;
 
 	list_for_each (q, &pl->active, link)
 		work += queue_take(q);
@@ -207,18 +265,48 @@ static uint32_t pipeline_poll(struct poller *p)
 		queue_respond(q);
 		queue_settle(q);
 	}
+	if (work && pl->reactor->now_ns >= pl->news_ns)
+		tell(pl);
 	return work;
+}
+
+static void timer_ready(struct reactor_fd *rfd)
+{
+	uint64_t expirations;
+
+	/* The turn that follows looks at all queues that are in the list. */
+	if (read(rfd->fd, &expirations, sizeof(expirations)) < 0)
+		return;
+}
+
+static void wake_at(struct pipeline *pl, uint64_t at_ns)
+{
+	struct itimerspec at = {
+		.it_value = { (time_t)(at_ns / NS_PER_S), (long)(at_ns % NS_PER_S) },
+	};
+
+	timerfd_settime(pl->timer_fd.fd, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
 static bool pipeline_arm(struct poller *p)
 {
 	struct pipeline *pl = container_of(p, struct pipeline, poller);
+	uint64_t due_ns = UINT64_MAX;
 	struct queue *q;
 
+	/* None is armed, and its guest sends no events, while we go on polling. */
+	list_for_each (q, &pl->active, link) {
+		if (queue_polls(q))
+			return false;
+	}
 	list_for_each (q, &pl->active, link) {
 		if (!queue_arm(q))
 			return false;
+		if (q->due_ns < due_ns)
+			due_ns = q->due_ns;
 	}
+	if (due_ns != UINT64_MAX)
+		wake_at(pl, due_ns);
 	return true;
 }
 
@@ -269,7 +357,9 @@ static int make_records(struct pipeline *pl, const char *dir, struct error *e)
 		error_set(e, -err, "cannot use the grant table: %s", strerror(-err));
 		goto destroy_record;
 	}
+	POINT();
 	record_commit(&pl->record);
+	POINT();
 	snprintf(name, sizeof(name), "tables-%u", pl->number);
 	err = table_pool_create(&pl->tables, dir, name, TABLES);
 	if (!err)
@@ -295,6 +385,8 @@ int pipeline_create(struct pipeline *pl, const struct pipeline_args *args, struc
 	*pl = (struct pipeline){ .reactor = args->reactor,
 				 .number = args->number,
 				 .dmem = args->dmem,
+				 .news = args->news,
+				 .control = args->control,
 				 .poller = { .poll = pipeline_poll, .arm = pipeline_arm } };
 	list_init(&pl->active);
 	list_init(&pl->fetching);
@@ -315,9 +407,21 @@ int pipeline_create(struct pipeline *pl, const struct pipeline_args *args, struc
 	pl->evtchn_fd = (struct reactor_fd){ xenevtchn_fd(pl->evtchn), evtchn_ready };
 	reactor_add_poller(pl->reactor, &pl->poller);
 	err = reactor_add_fd(pl->reactor, &pl->evtchn_fd);
+	if (err) {
+		error_set(e, -err, "cannot wait for event channels: %s", strerror(-err));
+		goto del_poller;
+	}
+	err = reactor_add_timer(pl->reactor, &pl->idle_fd, idle_ready);
+	if (err)
+		goto del_evtchn;
+	err = reactor_add_timer(pl->reactor, &pl->timer_fd, timer_ready);
 	if (!err)
 		return 0;
-	error_set(e, -err, "cannot wait for event channels: %s", strerror(-err));
+	reactor_del_timer(pl->reactor, &pl->idle_fd);
+del_evtchn:
+	error_set(e, -err, "cannot make a timer: %s", strerror(-err));
+	reactor_del_fd(pl->reactor, &pl->evtchn_fd);
+del_poller:
 	reactor_del_poller(pl->reactor, &pl->poller);
 	destroy_records(pl);
 destroy_pool:
@@ -335,6 +439,8 @@ void pipeline_destroy(struct pipeline *pl)
 		 " turns, %" PRIu64 " sleeps, %" PRIu64 " ms busy",
 		 pl->number, pl->batch.nr_calls, pl->batch.nr_ops, stats->turns, stats->sleeps,
 		 stats->busy_ns / 1000000);
+	reactor_del_timer(pl->reactor, &pl->timer_fd);
+	reactor_del_timer(pl->reactor, &pl->idle_fd);
 	reactor_del_fd(pl->reactor, &pl->evtchn_fd);
 	reactor_del_poller(pl->reactor, &pl->poller);
 	destroy_records(pl);

@@ -19,16 +19,21 @@
 #ifndef XENBLKD_PIPELINE_H
 #define XENBLKD_PIPELINE_H
 
+#include "clock.h"
 #include "dmem.h"
 #include "evtchn.h"
 #include "grant.h"
 #include "list.h"
 #include "reactor.h"
 #include "record.h"
+#include "share.h"
 #include "table.h"
 
 struct io;
 struct queue;
+
+/* So often a reactor with work says so. */
+#define PIPELINE_NEWS_NS NS_PER_S
 
 /* The least that pipeline_args.buffer_pages may be: one request of the largest kind. */
 #define PIPELINE_MIN_PAGES (TABLE_SEGMENTS + REQUEST_MAX_INDIRECT_PAGES)
@@ -41,6 +46,7 @@ struct pipeline {
 
 	xenevtchn_handle *evtchn;
 	struct reactor_fd evtchn_fd;
+	struct reactor_fd timer_fd; /* wakes it for what waits for a limit */
 	struct queue **by_port; /* nr_ports entries, indexed by local port */
 	uint32_t nr_ports;
 
@@ -49,6 +55,7 @@ struct pipeline {
 	struct record record; /* holds the batch's operations */
 	struct grant_batch batch;
 	struct table_pool tables; /* for indirect requests, shared by all queues */
+	struct share *shares; /* of pages and tables: a guest's; the list is the control thread's */
 
 	/* Segments of those in fetching: each will want an operation, and perhaps a page. */
 	uint32_t promised;
@@ -59,7 +66,15 @@ struct pipeline {
 	struct queue *hungry;
 
 	struct list active; /* queues with work, the next to be served first */
+	struct reactor_msg *news; /* see pipeline_args */
+	struct reactor *control;
+	bool news_sent; /* and not looked at yet; both threads */
+	uint64_t news_ns; /* when there is more */
+	struct reactor_fd idle_fd; /* a timer, while pages of guests stay mapped */
+	bool idle_armed;
 	uint32_t nr_asleep; /* queues that are not in it */
+	/* The time of this turn's submissions, and completions; 0: there was none yet. */
+	uint64_t submit_ns, reap_ns;
 	struct list fetching; /* ios (by step) whose segments are fetched in this turn */
 	struct list
 		incoming; /* ios (by step) with operations in the batch of this turn's bring in */
@@ -70,6 +85,12 @@ struct pipeline_args {
 	struct reactor *reactor; /* stays the caller's, outlives the pipeline */
 	uint32_t number; /* of the reactor, for the names of its records */
 	const char *state_dir; /* where they go */
+	/*
+	 * What @control is sent while there is work, once in a while, if it has looked at the last:
+	 * see pipeline_heard(). NULL: nothing.
+	 */
+	struct reactor_msg *news;
+	struct reactor *control;
 	struct dmem *dmem; /* stays the caller's, outlives the pipeline */
 	uint32_t
 		buffer_pages; /* of it, for data in flight over its queues; at least PIPELINE_MIN_PAGES */
@@ -99,8 +120,27 @@ void pipeline_del_queue(struct pipeline *pl, struct queue *q);
 /* pipeline_has_room - true if there is what one more request like this may need. */
 bool pipeline_has_room(const struct pipeline *pl, const struct request *req);
 
+/* pipeline_is_fair - true if a guest may have what this needs, for which there is room. */
+bool pipeline_is_fair(const struct pipeline *pl, const struct share *s, const struct request *req);
+
 /* pipeline_fetch - the segments of an indirect request; there is room for it. */
 void pipeline_fetch(struct pipeline *pl, struct io *io);
+
+/* pipeline_heard - the news have come; there may be more. Thread: control. */
+static inline void pipeline_heard(struct pipeline *pl)
+{
+	__atomic_store_n(&pl->news_sent, false, __ATOMIC_RELEASE);
+}
+
+/* pipeline_stage_ns - the time of a stage of this turn, which asks the clock once. */
+static inline uint64_t pipeline_stage_ns(uint64_t *stage_ns)
+{
+	if (!*stage_ns)
+		*stage_ns = clock_ns();
+	return *stage_ns;
+}
+/* pipeline_keeps - a queue has pages of its guest's that stay mapped: to be trimmed when idle. */
+void pipeline_keeps(struct pipeline *pl);
 
 /* pipeline_activate - the queue has work: it is visited from the next turn on. */
 void pipeline_activate(struct pipeline *pl, struct queue *q);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <xen/io/blkif.h>
 
+#include "leftover.h"
 #include "log.h"
 
 /* Says so to the control thread, once; the queue takes nothing more. */
@@ -21,6 +22,7 @@ static void io_done(struct bdev_io *bio, int status)
 {
 	struct io *io = container_of(bio, struct io, bio);
 	struct queue *q = io->queue;
+	struct pipeline *pl = q->pipeline;
 
 	q->nr_at_bdev--;
 	/* Before all others: it is the rest of what was begun. */
@@ -32,7 +34,11 @@ static void io_done(struct bdev_io *bio, int status)
 	if (q->barrier == io)
 		q->barrier = NULL;
 	io->status = status;
-	list_add_tail(&q->pipeline->outgoing, &io->link);
+	/* Another queue may have asked for the time of this stage before this one was submitted. */
+	io->done_ns = pipeline_stage_ns(&pl->reap_ns);
+	if (io->done_ns < io->submitted_ns)
+		io->done_ns = io->submitted_ns;
+	list_add_tail(&pl->outgoing, &io->link);
 }
 
 /* In the order that io.h asks for. */
@@ -40,16 +46,17 @@ static void respond(struct queue *q, struct io *io, int16_t status)
 {
 	struct io_record *r = io->record;
 
-	r->answer = status;
-	r->rsp_idx = q->ring.rsp_prod;
+	RECORD(r->answer = status);
+	RECORD(r->rsp_idx = q->ring.rsp_prod);
 	record_order();
-	r->state = IO_ANSWERED;
+	RECORD(r->state = IO_ANSWERED);
 	record_order();
 	ring_respond(&q->ring, r->request.id, r->request.operation, status);
 	record_order();
-	q->in_record->rsp_prod = q->ring.rsp_prod;
+	RECORD(q->in_record->rsp_prod = q->ring.rsp_prod);
 	record_order();
-	r->state = IO_FREE;
+	RECORD(r->state = IO_FREE);
+	POINT();
 	q->responses++;
 }
 
@@ -101,10 +108,20 @@ static void io_place(struct io *io, struct table *t)
 	r->table = t ? table_number(&io->queue->pipeline->tables, t) + 1 : 0;
 }
 
+/* Of its guest's share; given back by no more. */
+static void io_hold(struct queue *q, struct io *io, uint32_t pages)
+{
+	q->share->pages += pages - io->held_pages;
+	io->held_pages = pages;
+}
+
 static void io_free(struct queue *q, struct io *io)
 {
-	if (io->table)
+	if (io->table) {
 		table_put(&q->pipeline->tables, io->table);
+		q->share->tables--;
+	}
+	io_hold(q, io, 0);
 	/* The one used last is the one in the cache. */
 	list_add_head(&q->free, &io->link);
 	q->in_flight--;
@@ -116,7 +133,8 @@ static bool goes_direct(const struct queue *q, const struct io *io)
 	uint32_t block_bytes = q->bdev->info.logical_block_bytes;
 	uint64_t bits = req->offset_bytes;
 
-	if (!req->nr_segments || req->len_bytes < q->direct_from_bytes)
+	if (!req->nr_segments ||
+	    req->len_bytes < __atomic_load_n(&q->direct_from_bytes, __ATOMIC_RELAXED))
 		return false;
 	if (block_bytes == SECTOR_BYTES)
 		return true;
@@ -127,9 +145,16 @@ static bool goes_direct(const struct queue *q, const struct io *io)
 }
 
 /* Its segments are known. */
-static void io_choose_xfer(const struct queue *q, struct io *io)
+static void io_choose_xfer(struct queue *q, struct io *io)
 {
-	io->xfer = goes_direct(q, io) ? &xfer_direct : &xfer_copy;
+	bool direct = !q->persistent && goes_direct(q, io);
+
+	io->xfer = q->persistent ? &xfer_map : direct ? &xfer_direct : &xfer_copy;
+	if (!q->persistent)
+		counter_add(direct ? &q->stats.mapped : &q->stats.copied,
+			    io->record->request.nr_segments);
+	if (direct)
+		io_hold(q, io, 0);
 }
 
 int16_t queue_parse_segments(struct queue *q, struct io *io,
@@ -150,14 +175,17 @@ static void io_begin(struct queue *q, struct io *io)
 
 	io->status = 0;
 	io->flushed = false;
+	io->submitted_ns = 0;
 	if (io->record->settled) {
 		io_place(io, NULL);
 		list_add_tail(&q->settled, &io->link);
 		return;
 	}
 	list_add_tail(&q->pending, &io->link);
+	io_hold(q, io, req->nr_segments);
 	if (req->indirect) {
-		q->stats.indirect++;
+		counter_add(&q->stats.indirect, 1);
+		q->share->tables++;
 		io_place(io, table_get(&pl->tables));
 		pipeline_fetch(pl, io);
 		return;
@@ -172,7 +200,7 @@ static void io_begin(struct queue *q, struct io *io)
 
 void queue_refuse(struct queue *q, struct io *io, int16_t status)
 {
-	q->stats.refused++;
+	counter_add(&q->stats.refused, 1);
 	respond(q, io, status);
 	io_free(q, io);
 }
@@ -188,10 +216,66 @@ static bool flush_failed(const struct queue *q)
 	return __atomic_load_n(q->flush_failed, __ATOMIC_ACQUIRE);
 }
 
-/* Whether there is room for it in this turn. */
-static bool may_begin(const struct queue *q, const struct io_record *r)
+/*
+ * Whether there is room for it in this turn, and its guest may have it. If not, it waits; and only for
+ * room do others wait with it, not for what its own guest has to give back first.
+ */
+static bool may_begin(struct queue *q, const struct io_record *r)
 {
-	return r->settled || pipeline_has_room(q->pipeline, &r->request);
+	if (r->settled)
+		return true;
+	if (!pipeline_has_room(q->pipeline, &r->request)) {
+		q->short_of_room = true;
+		return false;
+	}
+	return pipeline_is_fair(q->pipeline, q->share, &r->request);
+}
+
+static enum throttle_way way_of(const struct request *req)
+{
+	return req->op == REQUEST_READ ? THROTTLE_READS : THROTTLE_WRITES;
+}
+
+static uint64_t limited_bytes(const struct request *req)
+{
+	return req->nr_segments ? req->len_bytes : 0;
+}
+
+/* Whether the limits let it go now; it is paid for then. */
+static bool may_go(struct queue *q, const struct request *req)
+{
+	enum throttle_way way = way_of(req);
+
+	return !throttle_is_limited(q->throttle, way) ||
+	       throttle_take(q->throttle, q->number, way, limited_bytes(req),
+			     q->pipeline->reactor->now_ns, &q->due_ns);
+}
+
+/* What to do with a request that is first on the ring. */
+enum taking {
+	TAKE_AND_BEGIN,
+	TAKE_AND_PARK, /* it waits for a limit, where it does not keep others from going */
+	TAKE_NOT,
+};
+
+static enum taking choose(struct queue *q, const struct io_record *r)
+{
+	const struct request *req = &r->request;
+
+	if (r->settled)
+		return TAKE_AND_BEGIN;
+	/* All before it have begun when it does, and nothing behind it has. */
+	if (req->op == REQUEST_BARRIER)
+		return !q->nr_parked && may_go(q, req) ? TAKE_AND_BEGIN : TAKE_NOT;
+	return list_empty(&q->parked[way_of(req)]) && may_go(q, req) ? TAKE_AND_BEGIN
+								     : TAKE_AND_PARK;
+}
+
+static void park(struct queue *q, struct io *io)
+{
+	counter_add(&q->stats.limited, 1);
+	list_add_tail(&q->parked[way_of(&io->record->request)], &io->link);
+	q->nr_parked++;
 }
 
 /* One request off the ring. Return: false if it has to stay there for now. */
@@ -200,23 +284,91 @@ static bool take_one(struct queue *q)
 	struct io *io = list_entry(q->free.head.next, struct io, link);
 	struct io_record *r = io->record;
 	int16_t status = request_peek(&q->ring, &q->limits, &r->request);
+	enum taking taking;
 
 	if (status == BLKIF_RSP_OKAY && changes_the_disk(&r->request) && flush_failed(q))
 		status = BLKIF_RSP_ERROR;
 	/* A bad one is answered too, and that has an effect. */
 	r->settled = status != BLKIF_RSP_OKAY;
 	r->answer = status;
-	if (!may_begin(q, r))
+	q->starved = !may_begin(q, r);
+	if (q->starved)
 		return false;
-	q->stats.refused += r->settled;
-	r->req_idx = q->ring.req_cons;
+	taking = choose(q, r);
+	q->held = taking == TAKE_NOT;
+	if (q->held)
+		return false;
+	counter_add(&q->stats.refused, r->settled);
+	RECORD(r->req_idx = q->ring.req_cons);
 	record_order();
-	r->state = IO_TAKEN;
+	RECORD(r->state = IO_TAKEN);
+	POINT();
 	list_del(&io->link);
 	q->in_flight++;
 	ring_consume(&q->ring);
-	io_begin(q, io);
+	io->taken_ns = q->pipeline->reactor->now_ns;
+	if (taking == TAKE_AND_PARK)
+		park(q, io);
+	else
+		io_begin(q, io);
 	return true;
+}
+
+/* What ends is not kept waiting by a limit: those that come pay for it. */
+static bool goes_in_any_case(struct queue *q, const struct request *req)
+{
+	if (!q->stopping && !q->paused && !q->broken)
+		return false;
+	throttle_charge(q->throttle, way_of(req), limited_bytes(req), q->pipeline->reactor->now_ns);
+	return true;
+}
+
+/* Of those that wait for a limit, in their order. Return: requests begun. */
+static uint32_t take_parked(struct queue *q, enum throttle_way way)
+{
+	uint32_t taken = 0;
+
+	for (; !list_empty(&q->parked[way]); taken++) {
+		struct io *io = list_entry(q->parked[way].head.next, struct io, link);
+		struct io_record *r = io->record;
+
+		if (!may_begin(q, r)) {
+			q->starved = true;
+			return taken;
+		}
+		if (!goes_in_any_case(q, &r->request) && !may_go(q, &r->request))
+			return taken;
+		/* A flush may have failed since it was taken. */
+		if (changes_the_disk(&r->request) && flush_failed(q)) {
+			r->answer = BLKIF_RSP_ERROR;
+			record_order();
+			r->settled = true;
+		}
+		list_del(&io->link);
+		q->nr_parked--;
+		io_begin(q, io);
+	}
+	return taken;
+}
+
+/* Those that wait for a limit. Return: requests begun. */
+static uint32_t take_all_parked(struct queue *q)
+{
+	uint32_t taken = 0;
+
+	q->due_ns = UINT64_MAX;
+	for (uint32_t way = 0; way < THROTTLE_NR_WAYS; way++)
+		taken += take_parked(q, way);
+	return taken;
+}
+
+/* Of a limit that it does not wait for any more it says so, or others would wait for it. */
+static void leave_limits(struct queue *q)
+{
+	for (uint32_t way = 0; way < THROTTLE_NR_WAYS; way++) {
+		if (list_empty(&q->parked[way]) && !(q->held && way == THROTTLE_WRITES))
+			throttle_leave(q->throttle, q->number, way);
+	}
 }
 
 /* What a predecessor had in flight, in the order of the ring. Return: requests begun. */
@@ -232,6 +384,8 @@ static uint32_t take_again(struct queue *q)
 			break;
 		}
 		list_del(&io->link);
+		POINT();
+		io->taken_ns = q->pipeline->reactor->now_ns;
 		io_begin(q, io);
 	}
 	return taken;
@@ -243,7 +397,8 @@ static uint32_t take_pending(struct queue *q)
 	uint32_t taken = 0;
 	int pending;
 
-	if (q->stopping || q->broken)
+	q->held = false;
+	if (q->stopping || q->broken || q->paused)
 		return 0;
 	pending = ring_pending(&q->ring);
 	if (pending < 0) {
@@ -256,10 +411,8 @@ static uint32_t take_pending(struct queue *q)
 	 * many slots and an io is free again before its slot is.
 	 */
 	for (; taken < (uint32_t)pending; taken++) {
-		if (!take_one(q)) {
-			q->starved = true;
+		if (!take_one(q))
 			break;
-		}
 	}
 	return taken;
 }
@@ -271,16 +424,21 @@ uint32_t queue_take(struct queue *q)
 
 	if (pl->hungry && pl->hungry != q) {
 		q->starved = true;
+		q->due_ns = UINT64_MAX;
 		return 0;
 	}
 	q->starved = false;
-	taken = take_again(q);
-	if (list_empty(&q->again))
+	q->short_of_room = false;
+	taken = take_again(q) + take_all_parked(q);
+	if (list_empty(&q->again) && !q->starved)
 		taken += take_pending(q);
-	pl->hungry = q->starved && !taken ? q : NULL;
+	leave_limits(q);
+	if (taken)
+		q->last_work_ns = pl->reactor->now_ns;
+	pl->hungry = q->short_of_room && !taken ? q : NULL;
 	/* Nothing of what was taken has been acted on: that begins with the next stage. */
 	record_order();
-	q->in_record->req_cons = q->ring.req_cons;
+	RECORD(q->in_record->req_cons = q->ring.req_cons);
 	record_order();
 	return taken;
 }
@@ -300,7 +458,10 @@ static bool submit_one(struct queue *q, struct io *io)
 	io_aim(io);
 	if (bdev_submit(q->channel, &io->bio) == -EAGAIN)
 		return false;
+	POINT();
 	q->nr_at_bdev++;
+	if (!io->submitted_ns)
+		io->submitted_ns = pipeline_stage_ns(&q->pipeline->submit_ns);
 	if (io->record->request.op == REQUEST_BARRIER)
 		q->barrier = io;
 	return true;
@@ -322,33 +483,52 @@ uint32_t queue_submit_and_reap(struct queue *q)
 	return q->in_flight ? bdev_poll(q->channel) : 0;
 }
 
-static void count(struct queue *q, const struct io *io)
+static void count_bytes(uint64_t *bytes, const struct io *io)
 {
-	const struct request *req = &io->record->request;
-	struct queue_stats *stats = &q->stats;
+	if (!io->status)
+		counter_add(bytes, io->record->request.len_bytes);
+}
 
-	stats->errors += io->status != 0;
-	switch (req->op) {
+/* Return: what its times count as. */
+static enum stats_kind count(struct queue_stats *stats, const struct io *io)
+{
+	switch (io->record->request.op) {
 	case REQUEST_READ:
-		stats->reads++;
-		stats->bytes_read += io->status ? 0 : req->len_bytes;
-		break;
+		counter_add(&stats->reads, 1);
+		count_bytes(&stats->bytes_read, io);
+		return STATS_READ;
 	case REQUEST_WRITE:
-		stats->writes++;
-		stats->bytes_written += io->status ? 0 : req->len_bytes;
-		break;
+		counter_add(&stats->writes, 1);
+		count_bytes(&stats->bytes_written, io);
+		return STATS_WRITE;
 	case REQUEST_FLUSH:
-		stats->flushes++;
-		stats->bytes_written += io->status ? 0 : req->len_bytes;
+		counter_add(&stats->flushes, 1);
+		count_bytes(&stats->bytes_written, io);
 		break;
 	case REQUEST_BARRIER:
-		stats->barriers++;
-		stats->bytes_written += io->status ? 0 : req->len_bytes;
+		counter_add(&stats->barriers, 1);
+		count_bytes(&stats->bytes_written, io);
 		break;
 	case REQUEST_DISCARD:
-		stats->discards++;
+		counter_add(&stats->discards, 1);
 		break;
 	}
+	return STATS_OTHER;
+}
+
+/* Times are those of requests that the device has had. */
+static void account(struct queue *q, const struct io *io)
+{
+	enum stats_kind kind = count(&q->stats, io);
+
+	if (__builtin_expect(!!q->trace, 0))
+		trace_add(q->trace, io);
+	if (io->status)
+		counter_add(&q->stats.errors, 1);
+	if (!io->submitted_ns)
+		return;
+	stats_time_add(&q->stats.queued, io->submitted_ns - io->taken_ns);
+	stats_time_add(&q->stats.device[kind], io->done_ns - io->submitted_ns);
 }
 
 static bool is_flush(const struct request *req)
@@ -384,11 +564,12 @@ void queue_answer(struct queue *q, struct io *io)
 	if (is_flush(req) && io->status && io->status != -EFAULT && !flush_failed(q)) {
 		__atomic_store_n(q->flush_failed, true, __ATOMIC_RELEASE);
 		q->in_record->flush_failed = true;
+		POINT();
 		log_error("%s: a %s failed (%s): no more writes until it is connected anew",
 			  q->disk, req->op == REQUEST_FLUSH ? "flush" : "barrier",
 			  strerror(-io->status));
 	}
-	count(q, io);
+	account(q, io);
 	respond(q, io, response_status(io));
 	io_free(q, io);
 }
@@ -407,11 +588,16 @@ void queue_respond(struct queue *q)
 	if (!q->responses)
 		return;
 	q->responses = 0;
+	if (q->persistent && persistent_map_wished(q->persistent, q->pipeline->reactor->now_ns))
+		pipeline_keeps(q->pipeline);
 	q->last_work_ns = q->pipeline->reactor->now_ns;
+	POINT();
 	notify = ring_push(&q->ring);
+	POINT();
 	if (notify) {
-		q->stats.notifies++;
+		counter_add(&q->stats.notifies, 1);
 		evtchn_notify(q->pipeline->evtchn, q->port);
+		POINT();
 	}
 }
 
@@ -430,20 +616,32 @@ static void queue_end(struct queue *q)
 {
 	pipeline_del_queue(q->pipeline, q);
 	unbind(q);
+	q->ended = true;
 	reactor_send(q->control, &q->drained_msg);
+}
+
+bool queue_polls(const struct queue *q)
+{
+	const struct reactor *r = q->pipeline->reactor;
+	uint64_t poll_ns = counter_read(&q->poll_ns);
+
+	if (poll_ns == QUEUE_POLL_REACTORS)
+		poll_ns = reactor_poll_ns(r);
+	return r->now_ns - q->last_work_ns < poll_ns;
 }
 
 void queue_settle(struct queue *q)
 {
 	struct pipeline *pl = q->pipeline;
 
+	counter_set(&q->stats.in_flight, q->in_flight);
 	if (q->in_flight)
 		return;
 	if (q->stopping) {
 		queue_end(q);
 		return;
 	}
-	if (q->starved || pl->reactor->now_ns - q->last_work_ns < pl->reactor->poll_ns)
+	if (q->starved || q->held || queue_polls(q))
 		return;
 	if (q->broken || queue_arm(q))
 		pipeline_deactivate(pl, q);
@@ -454,10 +652,13 @@ bool queue_arm(struct queue *q)
 	int pending;
 
 	/* A device that cannot wake us has to be polled. */
-	if (q->in_flight && q->channel_fd.fd < 0)
+	if (q->in_flight > q->nr_parked && q->channel_fd.fd < 0)
 		return false;
-	/* There are requests for which there is no room: completions wake us, and make it. */
-	if (q->starved || q->stopping || q->broken)
+	/*
+	 * There are requests for which there is no room: completions wake us, and make it. Or that
+	 * wait for a limit: a timer does. Or for resume.
+	 */
+	if (q->starved || q->held || q->paused || q->stopping || q->broken)
 		return true;
 	pending = ring_arm(&q->ring);
 	if (pending < 0)
@@ -526,7 +727,10 @@ static int start_fn(void *arg)
 {
 	struct queue *q = arg;
 
+	POINT();
 	pipeline_add_queue(q->pipeline, q);
+	if (q->persistent)
+		pipeline_keeps(q->pipeline);
 	/*
 	 * The ring may have been served before: what our predecessor answered, the guest may not
 	 * have heard of.
@@ -540,6 +744,26 @@ void queue_start(struct queue *q)
 	reactor_call(q->pipeline->reactor, start_fn, q);
 }
 
+struct resize {
+	struct queue *queue;
+	uint64_t size_bytes;
+};
+
+static int resize_fn(void *arg)
+{
+	struct resize *r = arg;
+
+	r->queue->limits.size_bytes = r->size_bytes;
+	return 0;
+}
+
+void queue_resize(struct queue *q, uint64_t size_bytes)
+{
+	struct resize r = { q, size_bytes };
+
+	reactor_call(q->pipeline->reactor, resize_fn, &r);
+}
+
 static void stop_fn(struct reactor_msg *msg)
 {
 	struct queue *q = container_of(msg, struct queue, stop_msg);
@@ -550,7 +774,113 @@ static void stop_fn(struct reactor_msg *msg)
 
 void queue_stop(struct queue *q)
 {
-	reactor_send(q->pipeline->reactor, &q->stop_msg);
+	if (q->homeless) {
+		reactor_send(q->control, &q->drained_msg);
+	} else if (q->move_to) {
+		/* It is being stopped already, and goes nowhere after that. */
+		q->move_to = NULL;
+	} else {
+		reactor_send(q->pipeline->reactor, &q->stop_msg);
+	}
+}
+
+void queue_move(struct queue *q, struct pipeline *to)
+{
+	queue_stop(q);
+	q->move_to = to;
+}
+
+/* Of a queue that is nobody's. Return: 0, or -errno and it still is. */
+static int settle_at(struct queue *q, struct pipeline *to)
+{
+	struct share *share = share_get(&to->shares, q->domid);
+	int err;
+
+	if (!share)
+		return -ENOMEM;
+	share_put(&q->pipeline->shares, q->share);
+	q->pipeline->nr_queues--;
+	to->nr_queues++;
+	q->share = share;
+	q->pipeline = to;
+	q->stopping = q->ended = q->starved = q->short_of_room = q->held = false;
+	q->due_ns = UINT64_MAX;
+	err = queue_bind(q);
+	if (!err)
+		queue_start(q);
+	return err;
+}
+
+static void moved(struct queue *q)
+{
+	struct pipeline *from = q->pipeline, *to = q->move_to;
+
+	q->move_to = NULL;
+	if (!settle_at(q, to) || !settle_at(q, from))
+		return;
+	q->homeless = true;
+	q->events.broken(q->events.arg);
+}
+
+struct pause_call {
+	struct queue *q;
+	bool paused;
+};
+
+static int pause_fn(void *arg)
+{
+	struct pause_call *call = arg;
+
+	call->q->paused = call->paused;
+	if (!call->q->ended)
+		pipeline_activate(call->q->pipeline, call->q);
+	return 0;
+}
+
+void queue_pause(struct queue *q, bool paused)
+{
+	struct pause_call call = { q, paused };
+
+	reactor_call(q->pipeline->reactor, pause_fn, &call);
+}
+
+void queue_set_transfer(struct queue *q, uint32_t direct_from_bytes)
+{
+	__atomic_store_n(&q->direct_from_bytes, direct_from_bytes, __ATOMIC_RELAXED);
+}
+
+struct trace_call {
+	struct queue *q;
+	struct trace *trace; /* in: the new one, out: the old one */
+};
+
+static int trace_fn(void *arg)
+{
+	struct trace_call *call = arg;
+	struct trace *old = call->q->trace;
+
+	call->q->trace = call->trace;
+	call->trace = old;
+	return 0;
+}
+
+int queue_trace(struct queue *q, const struct trace_filter *filter)
+{
+	struct trace_call call = { q, NULL };
+
+	if (filter) {
+		call.trace = trace_create(filter);
+		if (!call.trace)
+			return -ENOMEM;
+	}
+	reactor_call(q->pipeline->reactor, trace_fn, &call);
+	trace_destroy(call.trace);
+	return 0;
+}
+
+void queue_set_poll(struct queue *q, uint64_t poll_ns)
+{
+	counter_set(&q->poll_ns, poll_ns);
 }
 
 static void broken_fn(struct reactor_msg *msg)
@@ -564,7 +894,10 @@ static void drained_fn(struct reactor_msg *msg)
 {
 	struct queue *q = container_of(msg, struct queue, drained_msg);
 
-	q->events.drained(q->events.arg);
+	if (q->move_to)
+		moved(q);
+	else
+		q->events.drained(q->events.arg);
 }
 
 static int by_req_idx(const void *a, const void *b)
@@ -603,11 +936,16 @@ static void inherit(struct queue *q, const struct queue_inherited *from)
 		io->record->req_idx = r->req_idx;
 		io->record->settled = r->settled || r->state == IO_ANSWERED;
 		io->record->answer = r->answer;
+		if (point_unexecuted() && !io->record->settled) {
+			io->record->settled = true;
+			io->record->answer = BLKIF_RSP_OKAY;
+		}
 		/* The disk may have become another in the meantime. */
 		if (!io->record->settled && !request_is_allowed(&r->request, &q->limits)) {
 			io->record->settled = true;
 			io->record->answer = BLKIF_RSP_ERROR;
 		}
+		POINT();
 		io->record->state = IO_TAKEN;
 		list_add_tail(&q->again, &io->link);
 		q->in_flight++;
@@ -633,6 +971,11 @@ int queue_create(const struct queue_args *args, struct queue **out)
 	q->limits = args->limits;
 	q->bdev = args->bdev;
 	q->direct_from_bytes = args->direct_from_bytes;
+	q->poll_ns = args->poll_ns;
+	q->throttle = args->throttle;
+	q->number = args->number;
+	q->paused = args->paused;
+	q->due_ns = UINT64_MAX;
 	q->stop_msg.fn = stop_fn;
 	q->broken_msg.fn = broken_fn;
 	q->drained_msg.fn = drained_fn;
@@ -641,14 +984,24 @@ int queue_create(const struct queue_args *args, struct queue **out)
 	list_init(&q->pending);
 	list_init(&q->again);
 	list_init(&q->settled);
+	for (uint32_t way = 0; way < THROTTLE_NR_WAYS; way++)
+		list_init(&q->parked[way]);
 
+	q->share = share_get(&q->pipeline->shares, q->domid);
+	if (!q->share)
+		goto free_queue;
 	q->ios = calloc(q->ring.nr_entries, sizeof(*q->ios));
 	if (!q->ios)
-		goto free_queue;
+		goto put_share;
+	if (args->persistent) {
+		err = persistent_create(q->domid, &q->persistent);
+		if (err)
+			goto free_ios;
+	}
 	err = record_create(&q->record, args->state_dir, args->name, RECORD_QUEUE,
 			    q->ring.nr_entries, queue_record_bytes(q->ring.nr_entries));
 	if (err)
-		goto free_ios;
+		goto destroy_persistent;
 	q->in_record = q->record.mem;
 	q->in_record->req_cons = q->ring.req_cons;
 	q->in_record->rsp_prod = q->ring.rsp_prod;
@@ -661,21 +1014,44 @@ int queue_create(const struct queue_args *args, struct queue **out)
 	}
 	if (args->inherited)
 		inherit(q, args->inherited);
+	POINT();
 	record_commit(&q->record);
+	POINT();
 	q->pipeline->nr_queues++;
 	*out = q;
 	return 0;
+destroy_persistent:
+	if (q->persistent)
+		persistent_destroy(q->persistent);
 free_ios:
 	free(q->ios);
+put_share:
+	share_put(&q->pipeline->shares, q->share);
 free_queue:
 	free(q);
 	return err;
 }
 
-void queue_destroy(struct queue *q)
+static void free_all(struct queue *q)
 {
 	q->pipeline->nr_queues--;
-	record_destroy(&q->record);
+	share_put(&q->pipeline->shares, q->share);
+	if (q->persistent)
+		persistent_destroy(q->persistent);
+	trace_destroy(q->trace);
 	free(q->ios);
 	free(q);
+}
+
+void queue_destroy(struct queue *q)
+{
+	record_destroy(&q->record);
+	free_all(q);
+}
+
+void queue_leave(struct queue *q)
+{
+	q->in_record->flush_failed = flush_failed(q);
+	leftover_put_aside(&q->record);
+	free_all(q);
 }

@@ -3,7 +3,7 @@
  * queue - one ring on one reactor: its io pool, its channel to the bdev, its event channel.
  *
  * A disk has one or several. The control thread makes it, binds and starts it, asks it to stop, and frees it when it has said that it is
- * drained; in between it belongs to the reactor. The stages of the pipeline that concern a single
+ * drained; in between it belongs to the reactor, or to one after the other. The stages of the pipeline that concern a single
  * queue are here; those that batch over all queues are in pipeline.c.
  */
 #ifndef XENBLKD_QUEUE_H
@@ -14,39 +14,19 @@
 
 #include "bdev.h"
 #include "io.h"
+#include "persistent.h"
 #include "pipeline.h"
 #include "reactor.h"
 #include "record.h"
 #include "request.h"
 #include "ring.h"
+#include "stats.h"
+#include "throttle.h"
+#include "trace.h"
 #include "xfer.h"
 
 /* One a slot of the largest ring. */
 #define QUEUE_MAX_IOS 512u
-
-struct queue_stats {
-	uint64_t reads, writes, discards, barriers, flushes; /* answered, whatever the status */
-	uint64_t bytes_read, bytes_written; /* of those that succeeded */
-	uint64_t errors; /* failed at the device or at a grant */
-	uint64_t refused; /* not a valid request */
-	uint64_t indirect; /* of all these, those with segments in the guest's pages */
-	uint64_t notifies; /* events sent to the guest */
-};
-
-static inline void queue_stats_add(struct queue_stats *sum, const struct queue_stats *st)
-{
-	sum->reads += st->reads;
-	sum->discards += st->discards;
-	sum->barriers += st->barriers;
-	sum->writes += st->writes;
-	sum->flushes += st->flushes;
-	sum->bytes_read += st->bytes_read;
-	sum->bytes_written += st->bytes_written;
-	sum->errors += st->errors;
-	sum->refused += st->refused;
-	sum->indirect += st->indirect;
-	sum->notifies += st->notifies;
-}
 
 /* What the control thread hears from a queue; each at most once, on the control thread. */
 struct queue_events {
@@ -74,6 +54,9 @@ struct queue_inherited {
 uint32_t queue_record_in_flight(const struct queue_record *q, uint32_t nr_ios,
 				const struct io_record **out);
 
+/* As long as its reactor. */
+#define QUEUE_POLL_REACTORS UINT64_MAX
+
 struct queue_args {
 	struct pipeline *pipeline;
 	struct reactor *control; /* where the events go */
@@ -84,12 +67,17 @@ struct queue_args {
 	struct request_limits limits;
 	struct bdev *bdev; /* outlives the queue */
 	uint32_t direct_from_bytes; /* this long or longer: direct; TRANSFER_COPY_ALL: none is */
+	bool persistent; /* the guest's pages stay mapped; then none goes direct */
+	uint64_t poll_ns; /* how long it polls without work; QUEUE_POLL_REACTORS */
 	const char *state_dir;
 	const char *name; /* of the record in it */
 	const char *disk; /* for messages; outlives the queue */
 	struct queue_identity identity; /* of the ring */
 	const struct queue_inherited *inherited; /* or NULL; the ring stands where it says */
 	bool *flush_failed; /* the disk's, shared by all its queues; outlives the queue */
+	struct throttle *throttle; /* likewise */
+	uint32_t number; /* of the disk's queues */
+	bool paused;
 };
 
 struct queue {
@@ -97,7 +85,9 @@ struct queue {
 	struct list_node link; /* in pipeline->active while there is work */
 	struct ring ring;
 	struct request_limits limits;
-	uint32_t direct_from_bytes;
+	uint32_t direct_from_bytes; /* the control thread may change it */
+	uint64_t poll_ns; /* a counter: likewise */
+	struct persistent *persistent; /* NULL: its pages do not stay mapped */
 	const char *disk;
 	uint32_t domid;
 	uint32_t remote_port, port;
@@ -109,10 +99,13 @@ struct queue {
 	struct io *ios; /* ring.nr_entries of them */
 	struct record record;
 	struct queue_record *in_record;
+	struct share *share; /* its guest's, of the pipeline */
 	struct list free; /* ios */
 	struct list again; /* ios that a predecessor had in flight, and that have not begun here */
 	struct list pending; /* ios that the bdev has not got yet, in the order of the ring */
 	struct list settled; /* ios that are only to be answered */
+	struct list parked[THROTTLE_NR_WAYS]; /* ios that were taken and wait for a limit */
+	uint32_t nr_parked;
 	uint32_t in_flight; /* ios that are not free */
 	uint32_t nr_at_bdev; /* ios that the bdev has */
 	struct io *barrier; /* the one that runs: nothing else does; or NULL */
@@ -120,11 +113,24 @@ struct queue {
 	uint64_t last_work_ns;
 
 	bool *flush_failed; /* see queue_answer(); other reactors may set it too */
+	struct throttle *throttle;
+	uint32_t number;
+	uint64_t
+		due_ns; /* when something may go that waits for a limit; UINT64_MAX: nothing does */
+	bool held; /* what is first on the ring is a barrier that waits for a limit, or parked ios */
+	bool paused; /* nothing is taken off the ring */
+
 	bool starved; /* there are requests, but no room for them until others are done */
+	bool short_of_room; /* and that is not because its guest has its share already */
 	bool broken;
 	bool stopping;
+	bool ended; /* no longer its reactor's */
+	/* The control thread's. */
+	struct pipeline *move_to; /* once it is drained; NULL: nowhere */
+	bool homeless; /* no reactor could take it */
 
 	struct queue_stats stats;
+	struct trace *trace; /* NULL: nobody wants to know */
 
 	struct reactor *control;
 	struct queue_events events;
@@ -134,6 +140,9 @@ struct queue {
 /* Thread: control. queue_create: Return: 0 or -errno. */
 int queue_create(const struct queue_args *args, struct queue **out);
 void queue_destroy(struct queue *q);
+
+/* queue_leave - likewise, but its record is put aside, as of a daemon that was killed. */
+void queue_leave(struct queue *q);
 
 /*
  * queue_bind - binds the port and opens the channel: all of serving that can fail
@@ -153,6 +162,48 @@ void queue_start(struct queue *q);
 
 /* queue_stop - finishes what was taken, unbinds, then events.drained(). Thread: control. */
 void queue_stop(struct queue *q);
+
+/**
+ * queue_move - finishes what was taken, and goes on on another reactor
+ *
+ * The guest notices nothing but a pause: what it asks for meanwhile waits on the ring. Should there be
+ * no memory for it, it stays where it is; where even that fails, events.broken().
+ *
+ * Thread: control. Not of one that has been stopped, or moves already: see queue_moves().
+ */
+void queue_move(struct queue *q, struct pipeline *to);
+
+static inline bool queue_moves(const struct queue *q)
+{
+	return q->move_to != NULL;
+}
+
+/* queue_resize - the disk has another size by now. Thread: control. */
+void queue_resize(struct queue *q, uint64_t size_bytes);
+
+/**
+ * queue_pause - takes nothing more off the ring, or does so again
+ *
+ * What was taken goes on to its end, whatever the limits. Nothing is lost: the rest waits on the ring.
+ *
+ * Thread: control.
+ */
+void queue_pause(struct queue *q, bool paused);
+
+/* queue_set_transfer - as in queue_args, for requests to come. Thread: control. */
+void queue_set_transfer(struct queue *q, uint32_t direct_from_bytes);
+
+/**
+ * queue_trace - tells of each request that it answers from now on (trace.h), or does not any more
+ *
+ * @filter: or NULL
+ *
+ * Thread: control. Return: 0, or -ENOMEM, and nothing has changed.
+ */
+int queue_trace(struct queue *q, const struct trace_filter *filter);
+
+/* queue_set_poll - as in queue_args, from now on. Thread: control. */
+void queue_set_poll(struct queue *q, uint64_t poll_ns);
 
 /* The stages. Thread: the reactor's. */
 
@@ -183,6 +234,9 @@ void queue_respond(struct queue *q);
 
 /* queue_settle - after a turn: an idle queue leaves the list, a stopped one ends. */
 void queue_settle(struct queue *q);
+
+/* queue_polls - true if it had work so recently that it is polled, whether there is more or not. */
+bool queue_polls(const struct queue *q);
 
 /* queue_arm - before sleep. Return: false if there is work. */
 bool queue_arm(struct queue *q);

@@ -45,6 +45,7 @@ static const struct bdev_ops script_ops = { .submit = script_submit, .poll = scr
 
 struct rig {
 	bool flush_failed;
+	struct throttle throttle;
 	struct script script;
 	struct reactor reactor;
 	struct pipeline pl;
@@ -67,6 +68,7 @@ static bool rig_open(struct rig *rig)
 	args.bdev = &rig->script.bdev;
 	args.state_dir = rig->dir;
 	args.flush_failed = &rig->flush_failed;
+	args.throttle = &rig->throttle;
 	if (!rig->ring_page || !mkdtemp(rig->dir) ||
 	    ring_attach(&args.ring, &abi_x86_64, rig->ring_page, 1) || queue_create(&args, &rig->q))
 		return false;
@@ -117,6 +119,26 @@ static void end(struct rig *rig, uint32_t i, int status)
 static bool given(const struct rig *rig, uint32_t i, const struct io *io, enum bdev_op op)
 {
 	return i < rig->script.nr_held && rig->script.held[i] == &io->bio && io->bio.op == op;
+}
+
+static void polls_for_as_long_as_is_said(void)
+{
+	struct rig rig;
+
+	check(rig_open(&rig));
+	rig.reactor.poll_ns = 1000;
+	rig.q->last_work_ns = 5000;
+	queue_set_poll(rig.q, QUEUE_POLL_REACTORS);
+	rig.reactor.now_ns = 5999;
+	check(queue_polls(rig.q));
+	rig.reactor.now_ns = 6000;
+	check(!queue_polls(rig.q));
+	queue_set_poll(rig.q, 2000);
+	check(queue_polls(rig.q));
+	queue_set_poll(rig.q, 0);
+	rig.reactor.now_ns = 5000;
+	check(!queue_polls(rig.q));
+	rig_close(&rig);
 }
 
 static void writes_run_side_by_side(void)
@@ -318,5 +340,6 @@ int main(void)
 	tap_run(a_failed_flush_in_a_barrier_fails_it);
 	tap_run(a_failed_write_in_a_barrier_fails_it);
 	tap_run(a_discard_that_cannot_be_is_not_supported);
+	tap_run(polls_for_as_long_as_is_said);
 	return tap_end();
 }

@@ -9,8 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define RECORD_MAGIC   0x6472636b6c626e78ull /* "xnblkcrd" */
-#define RECORD_VERSION 3u
+#include "point.h"
+
+#define RECORD_MAGIC 0x6472636b6c626e78ull /* "xnblkcrd" */
 
 struct record_header {
 	uint64_t magic; /* written last */
@@ -59,10 +60,13 @@ int record_create(struct record *r, const char *dir, const char *name, enum reco
 	/* A new file rather than the old one cut short: whoever still maps that keeps it whole. */
 	if (unlink(made.path) < 0 && errno != ENOENT)
 		return -errno;
+	POINT();
 	fd = open(made.path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
+	POINT();
 	err = ftruncate(fd, (off_t)(sizeof(*made.header) + bytes)) < 0 ? -errno : 0;
+	POINT();
 	if (!err)
 		err = map_file(&made, fd);
 	close(fd);
@@ -70,10 +74,12 @@ int record_create(struct record *r, const char *dir, const char *name, enum reco
 		unlink(made.path);
 		return err;
 	}
+	POINT();
 	memset(made.mem, 0, bytes);
 	made.header->version = RECORD_VERSION;
 	made.header->kind = kind;
 	made.header->nr = nr;
+	POINT();
 	*r = made;
 	return 0;
 }
@@ -91,7 +97,9 @@ void record_close(struct record *r)
 void record_destroy(struct record *r)
 {
 	record_close(r);
+	POINT();
 	unlink(r->path);
+	POINT();
 }
 
 int record_open(struct record *r, const char *dir, const char *name, enum record_kind *kind,
@@ -108,8 +116,9 @@ int record_open(struct record *r, const char *dir, const char *name, enum record
 		return -errno;
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
 	    (size_t)st.st_size < sizeof(*made.header)) {
+		err = S_ISREG(st.st_mode) && !st.st_size ? -ENODATA : -EINVAL;
 		close(fd);
-		return -EINVAL;
+		return err;
 	}
 	made.bytes = (size_t)st.st_size - sizeof(*made.header);
 	err = map_file(&made, fd);
@@ -117,7 +126,9 @@ int record_open(struct record *r, const char *dir, const char *name, enum record
 	if (err)
 		return err;
 	if (made.header->magic != RECORD_MAGIC || made.header->version != RECORD_VERSION) {
-		err = made.header->magic == RECORD_MAGIC ? -EPROTONOSUPPORT : -EINVAL;
+		err = made.header->magic == RECORD_MAGIC ? -EPROTONOSUPPORT
+		      : made.header->magic		 ? -EINVAL
+							 : -ENODATA;
 		record_close(&made);
 		return err;
 	}
@@ -125,4 +136,22 @@ int record_open(struct record *r, const char *dir, const char *name, enum record
 	*nr = made.header->nr;
 	*r = made;
 	return 0;
+}
+
+bool record_is_foreign(const char *dir, const char *name)
+{
+	struct record_header header;
+	struct record r;
+	bool foreign;
+	int fd;
+
+	if (path_of(&r, dir, name))
+		return false;
+	fd = open(r.path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return false;
+	foreign = pread(fd, &header, sizeof(header), 0) == sizeof(header) &&
+		  header.magic == RECORD_MAGIC && header.version != RECORD_VERSION;
+	close(fd);
+	return foreign;
 }

@@ -12,8 +12,13 @@
 #ifndef XENBLKD_RECORD_H
 #define XENBLKD_RECORD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+
+/* A daemon takes over from those whose records are of the same one. */
+#define RECORD_VERSION 3u
 
 /* What lies behind the header. */
 enum record_kind {
@@ -51,11 +56,23 @@ void record_destroy(struct record *r);
  *
  * @kind, @nr: as it was made
  *
- * Return: 0; -ENOENT; -EINVAL if it is no record, or not whole; -EPROTONOSUPPORT if it is of another
- * version; -errno.
+ * Return: 0; -ENOENT; -ENODATA if it was not committed yet; -EINVAL if it is no record, or damaged;
+ * -EPROTONOSUPPORT if it is of another version; -errno.
  */
 int record_open(struct record *r, const char *dir, const char *name, enum record_kind *kind,
 		uint32_t *nr);
+
+/* record_is_foreign - true if it is a record of another version. */
+bool record_is_foreign(const char *dir, const char *name);
+
+/* record_is_bool - true if @b, read from a record, is a bool: until then it must not be used as one. */
+static inline bool record_is_bool(const bool *b)
+{
+	uint8_t byte;
+
+	memcpy(&byte, b, sizeof(byte));
+	return byte <= 1;
+}
 
 /* record_close - ends the mapping of what record_open() opened; the file stays. */
 void record_close(struct record *r);

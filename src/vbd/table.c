@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "point.h"
+
 int table_pool_create(struct table_pool *p, const char *dir, const char *name, uint32_t nr)
 {
 	struct table *tables = calloc(nr, sizeof(*tables));
@@ -24,7 +26,10 @@ int table_pool_create(struct table_pool *p, const char *dir, const char *name, u
 		list_add_tail(&p->free, &tables[i].link);
 	}
 	p->tables = tables;
+	p->nr_free = nr;
+	POINT();
 	record_commit(&p->record);
+	POINT();
 	return 0;
 }
 
@@ -38,6 +43,7 @@ struct table *table_get(struct table_pool *p)
 {
 	struct list_node *n = list_pop(&p->free);
 
+	p->nr_free -= n != NULL;
 	return n ? list_entry(n, struct table, link) : NULL;
 }
 
@@ -45,4 +51,5 @@ void table_put(struct table_pool *p, struct table *t)
 {
 	/* The one used last is the one in the cache. */
 	list_add_head(&p->free, &t->link);
+	p->nr_free++;
 }

@@ -54,6 +54,7 @@ struct table_pool {
 	struct record record;
 	struct table *tables;
 	struct list free;
+	uint32_t nr_free;
 };
 
 /* table_pool_create - @nr tables; @name: of the record in @dir. Return: 0 or -errno. */

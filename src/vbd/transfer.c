@@ -29,14 +29,19 @@ static bool parse_auto(const char *text, struct transfer *out)
 
 int transfer_parse(const char *text, struct transfer *out, struct error *e)
 {
-	if (!strcmp(text, "copy"))
-		out->direct_from_bytes = TRANSFER_COPY_ALL;
+	struct transfer t = { .direct_from_bytes = TRANSFER_COPY_ALL };
+
+	if (!strcmp(text, "persistent"))
+		t.persistent = true;
 	else if (!strcmp(text, "direct"))
-		out->direct_from_bytes = 0;
-	else if (!parse_auto(text, out))
+		t.direct_from_bytes = 0;
+	else if (strcmp(text, "copy") && !parse_auto(text, &t))
 		return error_set(
 			e, EINVAL,
-			"the transfer is \"%s\", expected auto, auto:BYTES, direct or copy", text);
+			"the transfer is \"%s\", expected auto, auto:BYTES, direct, copy or "
+			"persistent",
+			text);
+	*out = t;
 	return 0;
 }
 

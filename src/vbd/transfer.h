@@ -6,8 +6,10 @@
  *   direct  by the device, from and to the guest's pages
  *   auto    direct from a request size upwards, copy below: to undo a map Xen flushes TLBs, and to
  *           copy it does not
+ *   persistent  by ourselves, through the guest's pages that stay mapped, if the guest does that;
+ *           by copy if not
  *
- * Written as "auto", "direct" or "copy", or "auto:BYTES" with the size.
+ * Written as "auto", "direct", "copy" or "persistent", or "auto:BYTES" with the size.
  *
  * Thread: any; pure.
  */
@@ -26,6 +28,7 @@
 
 struct transfer {
 	uint32_t direct_from_bytes; /* 0: all; TRANSFER_COPY_ALL: none */
+	bool persistent; /* feature-persistent is offered */
 };
 
 /* transfer_parse - Return: 0; or -EINVAL and *@e: @out is then untouched. */

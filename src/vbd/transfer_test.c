@@ -14,10 +14,15 @@ static void reads_the_words(void)
 
 	check_eq(transfer_parse("copy", &t, &e), 0);
 	check_eq(t.direct_from_bytes, TRANSFER_COPY_ALL);
+	check(!t.persistent);
 	check_eq(transfer_parse("direct", &t, &e), 0);
 	check_eq(t.direct_from_bytes, 0);
+	check_eq(transfer_parse("persistent", &t, &e), 0);
+	check_eq(t.direct_from_bytes, TRANSFER_COPY_ALL);
+	check(t.persistent);
 	check_eq(transfer_parse("auto", &t, &e), 0);
 	check_eq(t.direct_from_bytes, TRANSFER_AUTO_BYTES);
+	check(!t.persistent);
 	check_eq(transfer_parse("auto:4096", &t, &e), 0);
 	check_eq(t.direct_from_bytes, 4096);
 }
@@ -31,7 +36,7 @@ static void refuses_other_words_and_says_what_was_expected(void)
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		check_eq(transfer_parse(bad[i], &t, &e), -EINVAL);
-		check(strstr(e.text, "expected auto, auto:BYTES, direct or copy"));
+		check(strstr(e.text, "expected auto, auto:BYTES, direct, copy or persistent"));
 		check_eq(t.direct_from_bytes, 7);
 	}
 }

@@ -86,6 +86,7 @@ int transport_read(struct store *s, const char *frontend, uint32_t max_queues,
 		   struct transport *out, struct error *e)
 {
 	struct transport t = { .nr_queues = 1 };
+	uint32_t persistent = 0;
 	char dir[24];
 	int err = read_abi(s, frontend, &t, e);
 
@@ -94,8 +95,11 @@ int transport_read(struct store *s, const char *frontend, uint32_t max_queues,
 				    &t.nr_queues, e);
 	if (!err)
 		err = read_ring_pages(s, frontend, &t, e);
+	if (!err)
+		err = read_optional(s, frontend, "feature-persistent", 0, 1, &persistent, e);
 	if (err)
 		return err;
+	t.persistent = persistent;
 	/* With one queue, what stands in the frontend's own directory is what blkif.h means. */
 	if (t.nr_queues == 1 && !read_queue(s, frontend, "", t.nr_ring_pages, &t.queues[0], e))
 		goto done;

@@ -14,6 +14,7 @@
 #ifndef XENBLKD_TRANSPORT_H
 #define XENBLKD_TRANSPORT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "abi.h"
@@ -33,6 +34,7 @@ struct transport {
 	const struct abi *abi;
 	uint32_t nr_queues; /* 1 to TRANSPORT_MAX_QUEUES */
 	uint32_t nr_ring_pages; /* of each queue; a power of two */
+	bool persistent; /* the frontend keeps its grants */
 	struct transport_queue queues[TRANSPORT_MAX_QUEUES];
 };
 

@@ -12,6 +12,8 @@
 #include "grant.h"
 #include "inherit.h"
 #include "leftover.h"
+#include "point.h"
+#include "twin.h"
 #include "vbd_store.h"
 
 /* Not one of negotiate's: there is nothing more to feed in. */
@@ -68,24 +70,33 @@ static enum negotiate_event vbd_open(struct vbd *v)
 	/* It is there the first time alone, and holds for all that follow. */
 	v->config.has_transfer |= found;
 	if (!err)
+		v->bdev = twin_bdev(v);
+	/* Closed and opened again with each turn of the frontend from 6 to 1. */
+	v->hushed = !may_log(v, &v->news_limit);
+	log_hush(v->hushed);
+	if (!err && !v->bdev)
 		err = bdev_open(v->config.uri, &args, &v->bdev, &e);
+	log_hush(false);
 	if (err) {
 		v->bdev = NULL;
 		set_error(v, LOG_LEVEL_ERROR, err, &e);
 		return EVENT_OPEN_FAILED;
 	}
-	/* Closed and opened again with each turn of the frontend from 6 to 1. */
-	if (may_log(v, &v->news_limit))
-		log_info("%s: opened %s: %" PRIu64 " MiB%s", v->name, v->config.uri,
-			 v->bdev->info.size_bytes >> 20, v->config.read_only ? ", read-only" : "");
+	if (!v->hushed)
+		log_info("%s: opened %s: %" PRIu64 " MiB%s%s", v->name, v->config.uri,
+			 v->bdev->info.size_bytes >> 20, v->config.read_only ? ", read-only" : "",
+			 twin_shares(v) ? ", which its machine has in another domain" : "");
 	return EVENT_OPENED;
 }
 
 static void vbd_close_bdev(struct vbd *v)
 {
-	if (v->bdev)
+	log_hush(v->hushed);
+	if (v->bdev && !twin_shares(v))
 		bdev_close(v->bdev);
+	log_hush(false);
 	v->bdev = NULL;
+	v->publishes_late = false;
 }
 
 static void on_broken(void *arg)
@@ -110,9 +121,22 @@ static void vbd_destroy_queues(struct vbd *v)
 	while (v->nr_queues) {
 		struct vbd_queue *vq = &v->queues[--v->nr_queues];
 
-		queue_destroy(vq->queue);
+		queue_stats_add(&v->past, &vq->queue->stats);
+		/* A stop does not make good what a flush lost: the next daemon has to know. */
+		if (v->stopping && v->flush_failed)
+			queue_leave(vq->queue);
+		else
+			queue_destroy(vq->queue);
+		POINT();
 		grant_unmap(v->host->gnttab, vq->ring, v->nr_ring_pages);
 	}
+}
+
+void vbd_stats(const struct vbd *v, struct queue_stats *out)
+{
+	*out = v->past;
+	for (uint32_t i = 0; i < v->nr_queues; i++)
+		queue_stats_add(out, &v->queues[i].queue->stats);
 }
 
 static void log_stats(struct vbd *v)
@@ -126,6 +150,9 @@ static void log_stats(struct vbd *v)
 		 " errors, %" PRIu64 " refused; %" PRIu64 " were indirect",
 		 v->name, sum.reads, sum.writes, sum.discards, sum.barriers, sum.flushes,
 		 sum.errors, sum.refused, sum.indirect);
+	if (sum.kept)
+		log_info("%s: %" PRIu64 " segments went through pages that stayed mapped", v->name,
+			 sum.kept);
 	for (uint32_t i = 0; i < v->nr_queues && v->nr_queues > 1; i++) {
 		const struct queue_stats *st = &v->queues[i].queue->stats;
 
@@ -144,14 +171,21 @@ static void on_drained(void *arg)
 	if (may_log(v, &v->news_limit))
 		log_stats(v);
 	vbd_destroy_queues(v);
+	twin_look_again(v);
 	vbd_feed(v, EVENT_DRAINED);
 }
 
 /* What the disk asks for, as far as its device can. */
+const struct transfer *vbd_transfer(const struct vbd *v)
+{
+	return v->settings.has_transfer ? &v->settings.transfer
+	       : v->config.has_transfer ? &v->config.transfer
+					: &v->host->transfer;
+}
+
 static uint32_t direct_from_bytes(const struct vbd *v)
 {
-	const struct transfer *t =
-		v->config.has_transfer ? &v->config.transfer : &v->host->transfer;
+	const struct transfer *t = vbd_transfer(v);
 
 	return v->bdev->info.dma && dmem_has_window(v->host->dmem) ? t->direct_from_bytes
 								   : TRANSFER_COPY_ALL;
@@ -168,14 +202,34 @@ static void warn_not_direct(struct vbd *v)
 			    v->name);
 }
 
-static void transfer_words(uint32_t from_bytes, char *text, size_t size)
+void vbd_transfer_words(const struct vbd *v, char *text, size_t size)
 {
-	if (from_bytes == TRANSFER_COPY_ALL)
+	uint32_t from_bytes = direct_from_bytes(v);
+
+	if (v->nr_queues && v->queues[0].queue->persistent)
+		snprintf(text, size, "persistent");
+	else if (from_bytes == TRANSFER_COPY_ALL)
 		snprintf(text, size, "copy");
 	else if (!from_bytes)
 		snprintf(text, size, "direct");
 	else
 		snprintf(text, size, "direct from %u bytes, copy below", from_bytes);
+}
+
+/* Both sides want it. */
+static bool goes_persistent(const struct vbd *v, const struct transport *t)
+{
+	return vbd_transfer(v)->persistent && t->persistent;
+}
+
+/* Nobody polls away what others need. */
+static uint64_t poll_ns(const struct vbd *v)
+{
+	const struct settings *s = &v->settings;
+
+	if (v->host->idle_percent < s->poll_idle_percent)
+		return 0;
+	return s->poll_us == SETTINGS_POLL_DAEMONS ? QUEUE_POLL_REACTORS : s->poll_us * NS_PER_US;
 }
 
 static int make_queue(struct vbd *v, const struct transport *t, struct error *e)
@@ -197,10 +251,15 @@ static int make_queue(struct vbd *v, const struct transport *t, struct error *e)
 			    .max_indirect_segments = TABLE_SEGMENTS },
 		.bdev = v->bdev,
 		.direct_from_bytes = direct_from_bytes(v),
+		.persistent = goes_persistent(v, t),
+		.poll_ns = poll_ns(v),
 		.state_dir = host->state_dir,
 		.name = name,
 		.disk = v->name,
 		.flush_failed = &v->flush_failed,
+		.throttle = &v->throttle,
+		.number = v->nr_queues,
+		.paused = v->settings.paused,
 		.identity = { .nr_pages = t->nr_ring_pages,
 			      .remote_port = tq->event_channel,
 			      .entry_bytes = t->abi->entry_bytes },
@@ -224,6 +283,7 @@ static int make_queue(struct vbd *v, const struct transport *t, struct error *e)
 		v->flush_failed |= left.inherited.record->flush_failed;
 		v->nr_inherited += left.inherited.nr;
 	}
+	POINT();
 	err = queue_create(&args, &vq->queue);
 	inherit_end(&left);
 	if (err) {
@@ -239,9 +299,13 @@ unmap:
 }
 
 /* The rings are served on, or are others: what was left of them is of no use any more. */
-static void forget_leftover(const struct vbd *v)
+static void forget_leftover(struct vbd *v)
 {
 	char disk[64];
+
+	if (v->forgot)
+		return;
+	v->forgot = true;
 
 	vbd_record_name(v, disk, sizeof(disk));
 	leftover_forget(v->host->state_dir, disk);
@@ -283,8 +347,32 @@ static int make_queues(struct vbd *v, const struct transport *t, struct error *e
 		return err;
 	}
 	/* Before anything is answered. */
+	POINT();
 	forget_leftover(v);
 	return 0;
+}
+
+/* Its properties are in xenstore, and so is an error that is none any more. */
+static void publish(struct vbd *v)
+{
+	vbd_unreport(v);
+	vbd_publish(v);
+	v->publishes_late = false;
+}
+
+/* A guest that a daemon was serving has seen them, and waits for its answers. */
+static bool may_publish_late(const struct vbd *v)
+{
+	char disk[64];
+
+	vbd_record_name(v, disk, sizeof(disk));
+	return leftover_has(v->host->state_dir, disk);
+}
+
+/* A guest that is connected keeps the queues that an earlier daemon offered it. */
+uint32_t vbd_max_queues(const struct vbd *v)
+{
+	return v->offered_queues > v->host->max_queues ? v->offered_queues : v->host->max_queues;
 }
 
 static enum negotiate_event vbd_connect(struct vbd *v)
@@ -292,16 +380,18 @@ static enum negotiate_event vbd_connect(struct vbd *v)
 	struct transport t;
 	struct error e = { "" };
 	char transfer[64];
-	int err = transport_read(v->host->store, v->config.frontend, v->host->max_queues, &t, &e);
+	int err = transport_read(v->host->store, v->config.frontend, vbd_max_queues(v), &t, &e);
 
 	if (!err)
 		err = make_queues(v, &t, &e);
 	if (err) {
+		if (v->publishes_late)
+			publish(v);
 		set_error(v, LOG_LEVEL_WARNING, err, &e);
 		return EVENT_CONNECT_FAILED;
 	}
 	warn_not_direct(v);
-	transfer_words(direct_from_bytes(v), transfer, sizeof(transfer));
+	vbd_transfer_words(v, transfer, sizeof(transfer));
 	if (may_log(v, &v->news_limit))
 		log_info("%s: connected: %s, %u queue%s of %u slots, transfer %s", v->name,
 			 t.abi->protocol, v->nr_queues, v->nr_queues > 1 ? "s" : "",
@@ -312,9 +402,14 @@ static enum negotiate_event vbd_connect(struct vbd *v)
 			"out again",
 			v->name, v->nr_inherited);
 	v->nr_undrained = v->nr_queues;
-	for (uint32_t i = 0; i < v->nr_queues; i++)
+	for (uint32_t i = 0; i < v->nr_queues; i++) {
 		queue_start(v->queues[i].queue);
-	vbd_write_state(v, XenbusStateConnected);
+		POINT();
+	}
+	v->unsettled = v->publishes_late;
+	v->publishes_late = false;
+	if (!v->unsettled)
+		vbd_write_state(v, XenbusStateConnected);
 	return NO_EVENT;
 }
 
@@ -353,8 +448,9 @@ static enum negotiate_event vbd_act(struct vbd *v, uint32_t actions)
 	if (actions & ACTION_OPEN)
 		event = vbd_open(v);
 	if (actions & ACTION_PUBLISH) {
-		vbd_unreport(v);
-		vbd_publish(v);
+		v->publishes_late = may_publish_late(v);
+		if (!v->publishes_late)
+			publish(v);
 	}
 	if (actions & ACTION_CONNECT)
 		event = vbd_connect(v);
@@ -362,7 +458,7 @@ static enum negotiate_event vbd_act(struct vbd *v, uint32_t actions)
 		vbd_stop_queues(v);
 	if (actions & ACTION_CLOSE_BDEV)
 		vbd_close_bdev(v);
-	if (actions & ACTION_WAIT)
+	if (actions & ACTION_WAIT && !v->publishes_late)
 		vbd_write_state(v, XenbusStateInitWait);
 	if (actions & ACTION_CLOSING)
 		vbd_write_state(v, XenbusStateClosing);
@@ -388,8 +484,69 @@ static void vbd_feed(struct vbd *v, enum negotiate_event event)
 	}
 }
 
+void vbd_set_transfer(struct vbd *v)
+{
+	for (uint32_t i = 0; i < v->nr_queues; i++)
+		queue_set_transfer(v->queues[i].queue, direct_from_bytes(v));
+}
+
+void vbd_set_poll(struct vbd *v)
+{
+	for (uint32_t i = 0; i < v->nr_queues; i++)
+		queue_set_poll(v->queues[i].queue, poll_ns(v));
+}
+
+static void apply_settings(struct vbd *v, const struct settings *s)
+{
+	bool limits = memcmp(&s->limits, &v->settings.limits, sizeof(s->limits));
+	bool pause = s->paused != v->settings.paused;
+
+	v->settings = *s;
+	if (limits)
+		throttle_set(&v->throttle, &s->limits, clock_ns());
+	vbd_set_transfer(v);
+	vbd_set_poll(v);
+	if (s->poll_idle_percent)
+		v->host->keep_idle(v->host);
+	for (uint32_t i = 0; i < v->nr_queues && pause; i++)
+		queue_pause(v->queues[i].queue, s->paused);
+	if (pause)
+		log_info("%s: %s", v->name, s->paused ? "paused" : "resumed");
+}
+
+int vbd_set(struct vbd *v, const char *key, const char *value, struct error *e)
+{
+	struct settings s = v->settings;
+	int err = settings_set(&s, key, value, e);
+
+	if (err)
+		return err;
+	err = vbd_setting_write(v, key, value);
+	if (err)
+		return error_set(e, -err, "cannot write %s to xenstore: %s", key, strerror(-err));
+	apply_settings(v, &s);
+	return 0;
+}
+
+/* Return: true if it is to be looked at again when a twin is drained. */
+static bool waits_for_twin(struct vbd *v, enum negotiate_event frontend)
+{
+	struct vbd *older;
+
+	if (v->state != NEGOTIATE_WAITING ||
+	    (frontend != EVENT_FRONTEND_INITIALISED && frontend != EVENT_FRONTEND_CONNECTED))
+		return false;
+	while ((older = twin_older(v)) && !older->nr_queues)
+		vbd_feed(older, EVENT_SUPERSEDED);
+	if (!older)
+		return false;
+	vbd_feed(older, EVENT_SUPERSEDED);
+	return true;
+}
+
 void vbd_refresh(struct vbd *v)
 {
+	struct settings settings;
 	struct vbd_view view;
 
 	v->dirty = false;
@@ -399,13 +556,49 @@ void vbd_refresh(struct vbd *v)
 		vbd_feed(v, EVENT_REMOVED);
 		return;
 	}
+	/* It has let go of the rings whose requests are written down, whether these can be read or not. */
+	if (view.frontend == EVENT_FRONTEND_INITIALISING ||
+	    view.frontend == EVENT_FRONTEND_CLOSED) {
+		forget_leftover(v);
+		v->offered_queues = 0;
+	}
+	if (v->publishes_late && view.frontend != EVENT_FRONTEND_CONNECTED) {
+		publish(v);
+		vbd_write_state(v, XenbusStateInitWait);
+	}
+	vbd_settings_read(v, &settings);
+	apply_settings(v, &settings);
 	/* Neither of these frees it. */
 	if (view.offline)
 		vbd_feed(v, EVENT_OFFLINE);
+	if (twin_newer(v))
+		vbd_feed(v, EVENT_SUPERSEDED);
+	if (waits_for_twin(v, view.frontend))
+		return;
 	v->wants_retry = v->state == NEGOTIATE_REFUSED && view.frontend == EVENT_FRONTEND_CONNECTED;
 	if (v->wants_retry)
 		v->host->retry_later(v->host);
 	vbd_feed(v, view.frontend);
+	if (!v->config.attached)
+		return;
+	/* No toolstack looks after it. */
+	if (view.guest_gone && !view.offline)
+		vbd_abandon(v);
+	else if (view.offline && v->state == NEGOTIATE_RELEASED)
+		vbd_remove_nodes(v);
+}
+
+bool vbd_settle(struct vbd *v)
+{
+	if (!v->unsettled)
+		return false;
+	v->unsettled = false;
+	/* Else it has said something since that is true. */
+	if (v->state == NEGOTIATE_CONNECTED) {
+		publish(v);
+		vbd_write_state(v, XenbusStateConnected);
+	}
+	return true;
 }
 
 void vbd_retry(struct vbd *v)
@@ -416,21 +609,49 @@ void vbd_retry(struct vbd *v)
 	vbd_feed(v, EVENT_RETRY);
 }
 
+int vbd_resize(struct vbd *v, struct error *e)
+{
+	uint64_t before = v->size_bytes, now;
+	int err;
+
+	if (!v->bdev)
+		return error_set(e, ENODEV, "the disk is not open");
+	err = bdev_resize(v->bdev, e);
+	if (err)
+		return err;
+	now = v->bdev->info.size_bytes;
+	if (now == before)
+		return 0;
+	/* First of all, for the guest may act on what it is told at once. */
+	for (uint32_t i = 0; i < v->nr_queues; i++)
+		queue_resize(v->queues[i].queue, now);
+	log_info("%s: has %" PRIu64 " bytes now, and had %" PRIu64, v->name, now, before);
+	err = vbd_publish_size(v);
+	return err ? error_set(e, -err, "the new size cannot be written to xenstore: %s",
+			       strerror(-err))
+		   : 0;
+}
+
 void vbd_stop(struct vbd *v)
 {
+	v->stopping = true;
 	vbd_feed(v, EVENT_STOP);
 }
 
 struct vbd *vbd_create(struct vbd_host *host, const char *path, const struct vbd_config *config)
 {
 	struct vbd *v = calloc(1, sizeof(*v));
+	struct negotiate_step first;
+	struct vbd_view view;
+	enum negotiate_event event;
 
 	if (!v)
 		return NULL;
 	v->host = host;
 	v->config = *config;
-	v->state = NEGOTIATE_OPENING;
 	v->dirty = true;
+	settings_init(&v->settings);
+	throttle_set(&v->throttle, &v->settings.limits, clock_ns());
 	list_node_init(&v->link);
 	snprintf(v->path, sizeof(v->path), "%s", path);
 	snprintf(v->error_path, sizeof(v->error_path), "%s/error/backend/%s/%u/%u",
@@ -440,6 +661,13 @@ struct vbd *vbd_create(struct vbd_host *host, const char *path, const struct vbd
 	if (!vbd_watch(v, true))
 		log_warning("%s: cannot watch %s/state: %s", v->name, config->frontend,
 			    strerror(errno));
-	vbd_feed(v, vbd_open(v));
+	vbd_view_read(v, &view);
+	if (view.frontend == EVENT_FRONTEND_CONNECTED)
+		v->offered_queues = vbd_offered_queues(v);
+	first = negotiate_begin(view.frontend);
+	v->state = first.state;
+	event = vbd_act(v, first.actions);
+	if (event != NO_EVENT)
+		vbd_feed(v, event);
 	return v;
 }

@@ -24,6 +24,7 @@
 #include "negotiate.h"
 #include "queue.h"
 #include "reactor.h"
+#include "settings.h"
 #include "store.h"
 #include "transfer.h"
 #include "transport.h"
@@ -38,11 +39,15 @@ struct vbd_host {
 	xengnttab_handle *gnttab; /* maps rings */
 	const char *state_dir;
 	const char *class; /* "vbd" */
+	struct list *vbds; /* all of them but the one that is being made */
 	uint32_t max_queues; /* of a disk: offered to guests; at most TRANSPORT_MAX_QUEUES */
+	uint32_t idle_percent; /* of the CPUs' time; kept up while there are disks that ask */
 	/* The disk has been freed and its nodes may have been made anew. */
 	void (*gone)(struct vbd_host *host);
 	/* Asks for vbd_retry() a little later. */
 	void (*retry_later)(struct vbd_host *host);
+	/* A disk asks for idle_percent. */
+	void (*keep_idle)(struct vbd_host *host);
 };
 
 /* What the toolstack wrote. */
@@ -50,17 +55,20 @@ struct vbd_config {
 	uint32_t domid; /* the guest */
 	uint32_t devid; /* its virtual-device */
 	char *frontend; /* path of the frontend's directory */
+	char *machine; /* which one its domain is: "/vm/UUID"; NULL: not said */
 	char *uri; /* "params", without the transfer */
 	struct transfer transfer;
 	bool has_transfer;
 	char *dev; /* "xvda" */
 	bool read_only, cdrom, removable;
+	bool attached; /* we made its nodes: see vbd_remove_nodes() */
 	bool no_discard; /* whatever its device can */
 };
 
 struct vbd_queue {
 	struct queue *queue;
 	void *ring; /* its pages, mapped while there is a queue */
+	uint64_t cost; /* see balance.c */
 };
 
 struct vbd {
@@ -79,14 +87,24 @@ struct vbd {
 	struct error error; /* what is wrong with it; empty: nothing */
 	int err; /* its -errno */
 
-	struct bdev *bdev; /* or NULL */
+	uint64_t size_bytes; /* as last published */
+	struct bdev *bdev; /* or NULL; a twin may have the same (twin.h) */
 	struct vbd_queue queues[TRANSPORT_MAX_QUEUES];
 	uint32_t nr_queues; /* 0 while not connected */
+	uint32_t offered_queues; /* by an earlier daemon, to a guest connected since; or 0 */
 	uint32_t nr_undrained; /* of them */
 	uint32_t nr_inherited; /* requests that a predecessor had in flight */
 	uint32_t nr_ring_pages; /* of each */
 	bool flush_failed; /* see queue_answer() */
+	bool publishes_late; /* once the guest is served on */
+	bool unsettled; /* it is: see vbd_settle() */
+	bool stopping; /* the daemon ends, and its guest stays connected */
+	bool forgot; /* there is nothing of a predecessor's any more */
+	struct settings settings;
+	struct throttle throttle; /* by them; the queues' */
+	struct queue_stats past; /* of queues that are no more */
 	struct log_limit news_limit, error_limit; /* for lines that the guest can cause */
+	bool hushed; /* its bdev is opened and closed too often to be spoken of */
 };
 
 /**
@@ -100,6 +118,29 @@ struct vbd {
  */
 struct vbd *vbd_create(struct vbd_host *host, const char *path, const struct vbd_config *config);
 
+/* vbd_stats - all that it has counted, connected or not, since it was made. */
+void vbd_stats(const struct vbd *v, struct queue_stats *out);
+
+/**
+ * vbd_set - changes a setting, here and in xenstore
+ *
+ * Return: 0, or -errno and *@e, and nothing has changed.
+ */
+int vbd_set(struct vbd *v, const char *key, const char *value, struct error *e);
+
+/* vbd_transfer_words - how its data crosses the boundary; its bdev is open. */
+void vbd_transfer_words(const struct vbd *v, char *text, size_t size);
+/* vbd_transfer - what it says, or else its host. */
+const struct transfer *vbd_transfer(const struct vbd *v);
+/* vbd_set_transfer - brings its queues to that; to and from persistent with the next connection. */
+void vbd_set_transfer(struct vbd *v);
+
+/* vbd_set_poll - likewise how long they poll; as host->idle_percent is now. */
+void vbd_set_poll(struct vbd *v);
+
+/* vbd_max_queues - how many it may have. */
+uint32_t vbd_max_queues(const struct vbd *v);
+
 /* vbd_record_name - what the names of its queues' records begin with. */
 void vbd_record_name(const struct vbd *v, char *name, size_t size);
 
@@ -111,12 +152,26 @@ void vbd_record_name(const struct vbd *v, char *name, size_t size);
 void vbd_refresh(struct vbd *v);
 
 /**
+ * vbd_settle - publishes what a guest did not have to wait for that is served on
+ *
+ * Return: whether there was anything.
+ */
+bool vbd_settle(struct vbd *v);
+
+/**
  * vbd_retry - opens the bdev of a guest that was served before, if it did not open
  *
  * The device may have been in use because what a daemon had in flight that was killed was not
  * finished, or may come to exist later.
  */
 void vbd_retry(struct vbd *v);
+
+/**
+ * vbd_resize - looks whether the disk has another size by now, and tells the guest
+ *
+ * Return: 0, also if it has not; or -errno and *@e: it is not open, or its device does not tell.
+ */
+int vbd_resize(struct vbd *v, struct error *e);
 
 /**
  * vbd_stop - the daemon ends: finishes what is in flight and lets go

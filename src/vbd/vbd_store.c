@@ -9,6 +9,8 @@
 #include <xen/io/blkif.h>
 #include <xen/io/xenbus.h>
 
+#include "clock.h"
+
 #define SCRIPT "block-xenblkd"
 
 static bool node_is(struct store *s, const char *path, const char *node, const char *want)
@@ -49,10 +51,12 @@ int vbd_config_read(struct store *s, const char *path, struct vbd_config *out)
 	c.frontend = store_read(s, XBT_NULL, "%s/frontend", path);
 	c.uri = store_read(s, XBT_NULL, "%s/params", path);
 	c.dev = store_read(s, XBT_NULL, "%s/dev", path);
+	c.machine = store_read(s, XBT_NULL, "/local/domain/%u/vm", c.domid);
 	c.read_only = !node_is(s, path, "mode", "w");
 	c.cdrom = node_is(s, path, "device-type", "cdrom");
 	c.no_discard = node_is(s, path, "discard-enable", "0");
 	c.removable = node_is(s, path, "removable", "1");
+	c.attached = node_is(s, path, ATTACH_MARK, "1");
 	if (!c.uri)
 		c.uri = strdup("");
 	if (!c.frontend || !c.uri) {
@@ -68,6 +72,7 @@ void vbd_config_free(struct vbd_config *c)
 	free(c->frontend);
 	free(c->uri);
 	free(c->dev);
+	free(c->machine);
 }
 
 /* Removed and made again faster than we looked: a new disk begins at state 1, which we never write. */
@@ -96,6 +101,99 @@ void vbd_view_read(struct vbd *v, struct vbd_view *out)
 	if (frontend || errno == ENOENT)
 		out->frontend = negotiate_frontend_event(frontend);
 	free(frontend);
+	if (out->frontend != EVENT_FRONTEND_GONE)
+		return;
+	frontend = store_read(s, XBT_NULL, "/local/domain/%u", v->config.domid);
+	out->guest_gone = !frontend && errno == ENOENT;
+	free(frontend);
+}
+
+static int abandon_fn(struct store *s, xs_transaction_t t, void *arg)
+{
+	struct vbd *v = arg;
+	uint32_t domid;
+	int err = store_read_u32(s, t, &domid, "%s/frontend-id", v->path);
+
+	if (!err)
+		err = store_write(s, t, v->path, "online", "0");
+	if (!err)
+		err = store_write(s, t, v->path, "state", "5");
+	return err;
+}
+
+int vbd_abandon(struct vbd *v)
+{
+	return store_transact(v->host->store, abandon_fn, v);
+}
+
+static int remove_all(struct store *s, xs_transaction_t t, const char *path)
+{
+	return xs_rm(s->xs, t, path) || errno == ENOENT ? 0 : -errno;
+}
+
+/* The disk's backend directory, and that of its domain if it was the last. */
+static int remove_nodes_fn(struct store *s, xs_transaction_t t, void *arg)
+{
+	struct vbd *v = arg;
+	char path[STORE_PATH_MAX];
+	unsigned int nr = 0;
+	char **left;
+	int err = remove_all(s, t, v->path);
+
+	snprintf(path, sizeof(path), "/libxl/%u/device/vbd/%u", v->config.domid, v->config.devid);
+	if (!err)
+		err = remove_all(s, t, path);
+	if (!err)
+		err = remove_all(s, t, v->config.frontend);
+	if (err)
+		return err;
+	snprintf(path, sizeof(path), "%s", v->path);
+	*strrchr(path, '/') = '\0';
+	left = xs_directory(s->xs, t, path, &nr);
+	if (left && !nr)
+		err = remove_all(s, t, path);
+	free(left);
+	return err;
+}
+
+void vbd_remove_nodes(struct vbd *v)
+{
+	int err = store_transact(v->host->store, remove_nodes_fn, v);
+
+	if (err)
+		log_warning("%s: cannot remove its nodes from xenstore: %s", v->name,
+			    strerror(-err));
+}
+
+/* One that cannot be, whoever wrote it, is as if it were not there. */
+static void setting_read(struct vbd *v, struct settings *out, const char *dir, const char *node,
+			 const char *key)
+{
+	char *value = store_read(v->host->store, XBT_NULL, "%s/%s", dir, node);
+	struct error e = { "" };
+
+	if (value && settings_set(out, key, value, &e) && log_allowed(&v->error_limit, clock_ns()))
+		log_warning("%s: %s/%s in xenstore: %s", v->name, dir, node, e.text);
+	free(value);
+}
+
+void vbd_settings_read(struct vbd *v, struct settings *out)
+{
+	struct store *s = v->host->store;
+	char path[STORE_PATH_MAX];
+	const char *theirs, *key;
+	unsigned int nr = 0;
+	char **keys;
+
+	settings_init(out);
+	for (uint32_t i = 0; (theirs = settings_toolstack_key(i, &key)); i++)
+		setting_read(v, out, v->path, theirs, key);
+	if (snprintf(path, sizeof(path), "%s/" VBD_SETTINGS, v->path) >= (int)sizeof(path))
+		return;
+	keys = store_directory(s, path, &nr);
+	for (unsigned int i = 0; keys && i < nr; i++)
+		setting_read(v, out, path, keys[i], keys[i]);
+	free(keys);
 }
 
 /* Writes one of our nodes; 0 or -errno. */
@@ -148,11 +246,11 @@ static int publish_fn(struct store *s, xs_transaction_t t, void *arg)
 		{ "discard-granularity", info->discard_bytes },
 		{ "discard-alignment", info->discard_offset_bytes },
 		{ "discard-secure", 0 },
-		{ "feature-persistent", 0 },
+		{ "feature-persistent", vbd_transfer(v)->persistent },
 		{ "feature-max-indirect-segments", TABLE_SEGMENTS },
 		{ "max-ring-page-order", TRANSPORT_MAX_RING_ORDER },
 		{ "max-ring-pages", TRANSPORT_MAX_RING_PAGES },
-		{ "multi-queue-max-queues", v->host->max_queues },
+		{ "multi-queue-max-queues", vbd_max_queues(v) },
 		{ "sectors", info->size_bytes / SECTOR_BYTES },
 		{ "sector-size", SECTOR_BYTES },
 		{ "physical-sector-size", physical_sector_size(info) },
@@ -169,6 +267,14 @@ static int publish_fn(struct store *s, xs_transaction_t t, void *arg)
 	return err;
 }
 
+uint32_t vbd_offered_queues(const struct vbd *v)
+{
+	uint32_t nr = 0;
+
+	store_read_u32(v->host->store, XBT_NULL, &nr, "%s/multi-queue-max-queues", v->path);
+	return nr < TRANSPORT_MAX_QUEUES ? nr : TRANSPORT_MAX_QUEUES;
+}
+
 void vbd_publish(struct vbd *v)
 {
 	int err = store_transact(v->host->store, publish_fn, v);
@@ -176,6 +282,60 @@ void vbd_publish(struct vbd *v)
 	if (err && err != -ENOENT)
 		log_error("%s: cannot write the disk's properties to xenstore: %s", v->name,
 			  strerror(-err));
+	v->size_bytes = v->bdev->info.size_bytes;
+}
+
+static int publish_size_fn(struct store *s, xs_transaction_t t, void *arg)
+{
+	struct vbd *v = arg;
+	const struct bdev_info *info = &v->bdev->info;
+	uint32_t state = 0;
+	int err = still_there(v, t);
+
+	if (!err)
+		err = put(v, t, "sectors", info->size_bytes / SECTOR_BYTES);
+	if (!err)
+		err = put(v, t, "physical-sector-size", physical_sector_size(info));
+	store_read_u32(s, t, &state, "%s/state", v->path);
+	/* Written anew as it is, it has the frontend look at the size. */
+	if (!err && state == XenbusStateConnected)
+		err = put(v, t, "state", state);
+	return err;
+}
+
+int vbd_publish_size(struct vbd *v)
+{
+	int err = store_transact(v->host->store, publish_size_fn, v);
+
+	if (!err)
+		v->size_bytes = v->bdev->info.size_bytes;
+	return err;
+}
+
+struct setting {
+	struct vbd *v;
+	const char *key, *value;
+};
+
+static int setting_fn(struct store *s, xs_transaction_t t, void *arg)
+{
+	struct setting *set = arg;
+	char dir[STORE_PATH_MAX];
+	int err = still_there(set->v, t);
+
+	if (err)
+		return err;
+	if (snprintf(dir, sizeof(dir), "%s/" VBD_SETTINGS, set->v->path) >= (int)sizeof(dir))
+		return -ENAMETOOLONG;
+	return *set->value ? store_write(s, t, dir, set->key, set->value)
+			   : store_remove(s, t, dir, set->key);
+}
+
+int vbd_setting_write(struct vbd *v, const char *key, const char *value)
+{
+	struct setting set = { v, key, value };
+
+	return store_transact(v->host->store, setting_fn, &set);
 }
 
 struct report {

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 
+#include "grant.h"
 #include "io.h"
 
 struct pipeline;
@@ -39,6 +40,12 @@ struct xfer_ops {
 
 /* By the hypervisor, through pages of our own. */
 extern const struct xfer_ops xfer_copy;
+
+/* By ourselves, where the guest's pages stay mapped; by the hypervisor else. */
+extern const struct xfer_ops xfer_map;
+
+/* xfer_segment_copy - segment @i by the hypervisor: at the same place in its page as in the guest's. */
+struct grant_copy xfer_segment_copy(const struct io *io, uint32_t i);
 
 /* By the device, from and to the guest's pages, which are mapped for it alone. */
 extern const struct xfer_ops xfer_direct;

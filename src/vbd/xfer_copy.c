@@ -9,7 +9,7 @@
  * Each segment has a page of ours and lies at the same place in it as in the guest's: one operation
  * a segment, and neither side is touched outside the sectors that were named.
  */
-static struct grant_copy segment_copy(const struct io *io, uint32_t i)
+struct grant_copy xfer_segment_copy(const struct io *io, uint32_t i)
 {
 	const struct segment *seg = &io->segments[i];
 
@@ -34,7 +34,7 @@ static void copy_bring_in(struct pipeline *pl, struct io *io)
 		io->iov[i].iov_base = (uint8_t *)io->pages[i] + seg->offset_bytes;
 		io->iov[i].iov_len = seg->len_bytes;
 		if (req->op != REQUEST_READ) {
-			struct grant_copy copy = segment_copy(io, i);
+			struct grant_copy copy = xfer_segment_copy(io, i);
 
 			grant_batch_copy_in(&pl->batch, &copy);
 		}
@@ -60,7 +60,7 @@ static void copy_bring_out(struct pipeline *pl, struct io *io)
 	if (req->op != REQUEST_READ || io->status)
 		return;
 	for (uint32_t i = 0; i < req->nr_segments; i++) {
-		struct grant_copy copy = segment_copy(io, i);
+		struct grant_copy copy = xfer_segment_copy(io, i);
 
 		grant_batch_copy_out(&pl->batch, &copy);
 	}

@@ -35,6 +35,7 @@ static int direct_brought_in(struct pipeline *pl, struct io *io)
 
 		map->mapped =
 			grant_batch_mapped(&pl->batch, io->first_op + i, &map->handle, &map->bus);
+		POINT();
 		if (map->mapped)
 			window = dmem_window(pl->dmem, map->bus);
 		if (!window) {
@@ -74,7 +75,9 @@ static int direct_brought_out(struct pipeline *pl, struct io *io)
 		/* A guest whose page we still hold must not be told that all went well. */
 		if (!grant_batch_unmapped(&pl->batch, op++) && !status)
 			status = -EIO;
+		POINT();
 		map->mapped = false;
+		POINT();
 	}
 	return status;
 }

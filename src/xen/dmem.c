@@ -13,11 +13,14 @@
 
 #include "grant.h"
 #include "hugepages.h"
+#include "point.h"
 
 #define GNTALLOC_LIMIT "/sys/module/xen_gntalloc/parameters/limit"
+#define DEFERRED_FREES "/sys/module/grant_table/parameters/free_per_iteration"
 
-/* Pages that other programs may have from gntalloc, beside ours. */
+/* Pages that other programs may have from gntalloc, beside ours; which are twice as many while one stands by. */
 #define GNTALLOC_OTHERS 1024ul
+#define GNTALLOC_TIMES	2ul
 
 /* Operations in a hypercall; a signal or another vCPU has to wait for no more than that. */
 #define PIN_BATCH 512u
@@ -43,19 +46,30 @@ size_t dmem_pins_bytes(uint32_t nr_pages)
 	       (sizeof(struct gnttab_map_grant_ref) + sizeof(struct gnttab_unmap_grant_ref));
 }
 
-/* The kernel lets all programs together have 1024 pages unless it is told otherwise. */
-static void gntalloc_raise_limit(uint32_t nr_pages)
+/* A number that the kernel can be told, is at least so large from now on, if we are let. */
+static void raise_parameter(const char *path, unsigned long least)
 {
-	FILE *f = fopen(GNTALLOC_LIMIT, "r+");
-	unsigned long limit;
+	FILE *f = fopen(path, "r+");
+	unsigned long now;
 
 	if (!f)
 		return;
-	if (fscanf(f, "%lu", &limit) == 1 && limit < nr_pages + GNTALLOC_OTHERS) {
+	if (fscanf(f, "%lu", &now) == 1 && now < least) {
 		rewind(f);
-		fprintf(f, "%lu", nr_pages + GNTALLOC_OTHERS);
+		fprintf(f, "%lu", least);
 	}
 	fclose(f);
+}
+
+/*
+ * The kernel lets all programs together have 1024 pages unless it is told otherwise. And what a
+ * process had that was killed, and its successor lets go of, it takes back by 10 pages a second:
+ * a daemon that is killed again and again would find the grant table full.
+ */
+static void raise_limits(uint32_t nr_pages)
+{
+	raise_parameter(GNTALLOC_LIMIT, GNTALLOC_TIMES * nr_pages + GNTALLOC_OTHERS);
+	raise_parameter(DEFERRED_FREES, nr_pages);
 }
 
 static bool is_pinned(void *pins, uint32_t nr_pages, uint32_t page)
@@ -70,16 +84,19 @@ static int unpin_batch(xencall_handle *xcall, void *pins, uint32_t nr_pages, uin
 {
 	struct gnttab_unmap_grant_ref *unmaps = pins_unmaps(pins, nr_pages) + first;
 	const struct gnttab_map_grant_ref *maps = pins_maps(pins) + first;
-	int done = 0;
+	int done = 0, err;
 
 	for (uint32_t i = 0; i < nr; i++) {
 		unmaps[i].host_addr = 0;
 		unmaps[i].dev_bus_addr = maps[i].dev_bus_addr;
 		unmaps[i].handle = maps[i].handle;
+		unmaps[i].status = GRANT_STATUS_NEVER_RAN;
 	}
-	if (xencall3(xcall, __HYPERVISOR_grant_table_op, GNTTABOP_unmap_grant_ref,
-		     (uintptr_t)unmaps, nr) < 0)
-		return -errno;
+	POINT();
+	err = grant_hypercall(xcall, GNTTABOP_unmap_grant_ref, &GRANT_ARRAY(unmaps, nr), NULL);
+	if (err)
+		return err;
+	POINT();
 	for (uint32_t i = 0; i < nr; i++)
 		done += unmaps[i].status == GNTST_okay;
 	return done;
@@ -114,10 +131,11 @@ static int unpin(xencall_handle *xcall, void *pins, uint32_t nr_pages)
 static int pin_batch(xencall_handle *xcall, struct gnttab_map_grant_ref *maps, uint32_t nr,
 		     uint64_t *bus, struct error *why)
 {
-	if (xencall3(xcall, __HYPERVISOR_grant_table_op, GNTTABOP_map_grant_ref, (uintptr_t)maps,
-		     nr) < 0)
-		return error_set(why, errno, "grant hypercalls are not allowed here: %s",
-				 strerror(errno));
+	int err = grant_hypercall(xcall, GNTTABOP_map_grant_ref, &GRANT_ARRAY(maps, nr), NULL);
+
+	if (err)
+		return error_set(why, -err, "grant hypercalls are not allowed here: %s",
+				 strerror(-err));
 	for (uint32_t i = 0; i < nr; i++) {
 		if (maps[i].status != GNTST_okay)
 			return error_set(
@@ -151,6 +169,7 @@ static int pin(void *pins, uint32_t nr_pages, uint64_t *bus, struct error *why)
 		uint32_t nr = nr_pages - i < PIN_BATCH ? nr_pages - i : PIN_BATCH;
 
 		err = pin_batch(xcall, pins_maps(pins) + i, nr, bus + i, why);
+		POINT();
 	}
 	if (err)
 		unpin(xcall, pins, nr_pages);
@@ -196,14 +215,16 @@ static int create_granted(struct dmem *d, uint32_t domid, struct error *why)
 		err = error_set(why, errno, "no gntalloc device: %s", strerror(errno));
 		goto fail;
 	}
-	gntalloc_raise_limit(d->nr_pages);
+	raise_limits(d->nr_pages);
 	base = xengntshr_share_pages(gntshr, domid, (int)d->nr_pages, refs, 1);
 	if (!base) {
 		err = error_set(why, errno, "gntalloc has no %u pages (" GNTALLOC_LIMIT "): %s",
 				d->nr_pages, strerror(errno));
 		goto fail;
 	}
+	POINT();
 	pins_prepare(d->pins, d->nr_pages, domid, refs);
+	POINT();
 	err = pin(d->pins, d->nr_pages, bus, why);
 	if (err)
 		goto fail;
@@ -301,6 +322,8 @@ static int create_ordinary(struct dmem *d)
 
 	if (base == MAP_FAILED)
 		return -errno;
+	/* Guests' data is not for a core; the other kinds of memory are never in one. */
+	madvise(base, (size_t)d->nr_pages * DMEM_PAGE_BYTES, MADV_DONTDUMP);
 	d->base = base;
 	return 0;
 }
@@ -313,9 +336,11 @@ void dmem_pins_init(void *pins, uint32_t nr_pages)
 	}
 }
 
-static int create_any(struct dmem *d, uint32_t domid)
+static int create_any(struct dmem *d, const struct dmem_args *args)
 {
-	int translated = is_translated(&d->why);
+	uint32_t domid = args->domid;
+	int translated = args->ordinary ? error_set(&d->why, EPERM, "%s", args->ordinary)
+					: is_translated(&d->why);
 
 	if (translated > 0 && !create_hugepages(d, &d->why)) {
 		d->kind = DMEM_HUGEPAGES;
@@ -344,7 +369,7 @@ int dmem_create(struct dmem *d, const struct dmem_args *args)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < made.nr_pages; i++)
 		made.free[i] = made.nr_pages - 1 - i;
-	err = create_any(&made, args->domid);
+	err = create_any(&made, args);
 	if (err) {
 		free(made.free);
 		return err;
@@ -409,6 +434,115 @@ void dmem_free(struct dmem *d, uint32_t nr_pages, void **pages)
 		d->free[d->nr_free++] =
 			(uint32_t)(((uint8_t *)pages[i] - d->base) / DMEM_PAGE_BYTES);
 	pthread_mutex_unlock(&d->lock);
+}
+
+struct placed {
+	uint64_t bus;
+	uint32_t from, to; /* page numbers, from base on */
+};
+
+static int by_bus(const void *a, const void *b)
+{
+	const struct placed *x = a, *y = b;
+
+	return x->bus < y->bus ? -1 : x->bus > y->bus;
+}
+
+static int move_page(uint8_t *from, uint8_t *to)
+{
+	return mremap(from, DMEM_PAGE_BYTES, DMEM_PAGE_BYTES, MREMAP_MAYMOVE | MREMAP_FIXED, to) ==
+			       MAP_FAILED
+		       ? -errno
+		       : 0;
+}
+
+/* Over a place where nobody is; if not all can be moved there, they return. */
+static int move_pages(uint8_t *base, uint64_t *bus, const struct placed *moves, uint32_t nr_moves)
+{
+	size_t bytes = (size_t)nr_moves * DMEM_PAGE_BYTES;
+	uint8_t *aside = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint32_t nr = 0;
+	int err = 0;
+
+	if (aside == MAP_FAILED)
+		return -errno;
+	while (nr < nr_moves && !err) {
+		err = move_page(base + (size_t)moves[nr].from * DMEM_PAGE_BYTES,
+				aside + (size_t)nr * DMEM_PAGE_BYTES);
+		nr += !err;
+	}
+	for (uint32_t i = 0; i < nr; i++) {
+		uint32_t to = err ? moves[i].from : moves[i].to;
+
+		/* Where a page was before there is room for one. */
+		if (move_page(aside + (size_t)i * DMEM_PAGE_BYTES,
+			      base + (size_t)to * DMEM_PAGE_BYTES))
+			abort();
+		bus[to] = moves[i].bus;
+	}
+	munmap(aside, bytes);
+	return err;
+}
+
+/* choose_front - moves to the front what is in pieces, from @sorted. Return: how many. */
+static uint32_t choose_front(const struct placed *sorted, uint32_t nr_pages, uint32_t nr_front,
+			     uint32_t nr_piece, struct placed *moves)
+{
+	uint32_t nr = 0;
+
+	for (uint32_t i = 0, n; i < nr_pages && nr + nr_piece <= nr_front; i += n) {
+		for (n = 1; i + n < nr_pages && nr + n < nr_front; n++) {
+			if (sorted[i + n].bus != sorted[i].bus + (uint64_t)n * DMEM_PAGE_BYTES)
+				break;
+		}
+		for (uint32_t k = 0; n >= nr_piece && k < n; k++, nr++)
+			moves[nr] = (struct placed){ sorted[i + k].bus, sorted[i + k].from, nr };
+	}
+	return nr;
+}
+
+/* make_room - who was at the front goes to where those came from. Return: how many moves there are then. */
+static uint32_t make_room(const uint64_t *bus, struct placed *moves, uint32_t nr_front)
+{
+	uint32_t nr = nr_front, vacant = 0;
+
+	for (uint32_t page = 0; page < nr_front; page++) {
+		bool chosen = false;
+
+		for (uint32_t i = 0; i < nr_front && !chosen; i++)
+			chosen = moves[i].from == page;
+		if (chosen)
+			continue;
+		/* As many came from behind the front as have to leave it. */
+		while (moves[vacant].from < nr_front)
+			vacant++;
+		moves[nr++] = (struct placed){ bus[page], page, moves[vacant++].from };
+	}
+	return nr;
+}
+
+int dmem_line_up(struct dmem *d, void *base, uint32_t nr_pages, uint32_t nr_front,
+		 uint32_t nr_piece)
+{
+	uint64_t *bus = d->bus + ((uint8_t *)base - d->base) / DMEM_PAGE_BYTES;
+	struct placed *sorted, *moves;
+	int err = -ENOMEM;
+
+	/* Hugepages are in one piece, and cannot be taken apart. */
+	if (d->kind != DMEM_GRANTED)
+		return 0;
+	sorted = calloc(nr_pages, sizeof(*sorted));
+	moves = calloc(2 * (size_t)nr_front, sizeof(*moves));
+	if (sorted && moves) {
+		for (uint32_t i = 0; i < nr_pages; i++)
+			sorted[i] = (struct placed){ bus[i], i, i };
+		qsort(sorted, nr_pages, sizeof(*sorted), by_bus);
+		nr_front = choose_front(sorted, nr_pages, nr_front, nr_piece, moves);
+		err = nr_front ? move_pages(base, bus, moves, make_room(bus, moves, nr_front)) : 0;
+	}
+	free(moves);
+	free(sorted);
+	return err;
 }
 
 int dmem_pool_create(struct dmem_pool *p, struct dmem *d, uint32_t nr_pages)

@@ -87,6 +87,8 @@ struct dmem_args {
 	void *pins;
 
 	const char *state_dir;
+
+	const char *ordinary; /* why it is to be ordinary memory, whatever could be had; or NULL */
 };
 
 /**
@@ -154,6 +156,13 @@ static inline void *dmem_window(const struct dmem *d, uint64_t bus)
 	return !d->window || bus >> DMEM_WINDOW_BITS ? NULL : d->window + bus;
 }
 
+/* dmem_in_window - true of a pointer that stands for a bus address. */
+static inline bool dmem_in_window(const struct dmem *d, const void *ptr)
+{
+	return d->window &&
+	       !((uint64_t)((uintptr_t)ptr - (uintptr_t)d->window) >> DMEM_WINDOW_BITS);
+}
+
 /**
  * dmem_alloc - takes @nr_pages pages, zeroed, each anywhere in the region
  *
@@ -163,6 +172,21 @@ static inline void *dmem_window(const struct dmem *d, uint64_t bus)
  */
 int dmem_alloc(struct dmem *d, uint32_t nr_pages, void **pages);
 void dmem_free(struct dmem *d, uint32_t nr_pages, void **pages);
+
+/**
+ * dmem_line_up - puts pages that are neighbours on the bus one behind the other
+ *
+ * For rings and the like, which devices want in one piece. What pages contain goes with them; nobody has
+ * been told of an address of theirs.
+ *
+ * @base:     the first of @nr_pages pages of the region in a row
+ * @nr_front: so many of them, from @base on, are then such neighbours, in pieces of @nr_piece or more, if
+ *            there are enough
+ *
+ * Return: 0, or -errno: all are there, some in other places than before.
+ */
+int dmem_line_up(struct dmem *d, void *base, uint32_t nr_pages, uint32_t nr_front,
+		 uint32_t nr_piece);
 
 /* A stack of pages for one thread, the warmest on top. */
 struct dmem_pool {

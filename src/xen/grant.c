@@ -5,8 +5,11 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-/* Times that a hypercall that stopped in the middle is taken up again. */
-#define FLUSH_TRIES 4
+#include "counter.h"
+#include "point.h"
+
+/* Times that a hypercall is tried that stops at the same operation. */
+#define HYPERCALL_TRIES 4
 
 int grant_map(xengnttab_handle *h, uint32_t domid, const uint32_t *refs, uint32_t nr, void **out)
 {
@@ -34,13 +37,18 @@ void grant_batch_view(void *mem, uint32_t max, struct gnttab_map_grant_ref **map
 
 void grant_batch_reset(struct grant_batch *b)
 {
+#ifndef XENBLKD_UNRECORDED
 	/* The compiler must not bring these before what was written down elsewhere. */
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	POINT();
 	for (uint32_t i = 0; i < b->nr_maps; i++)
 		b->maps[i].status = GRANT_STATUS_NEVER_RAN;
+	POINT();
 	for (uint32_t i = 0; i < b->nr_unmaps; i++)
 		b->unmaps[i].status = GRANT_STATUS_NEVER_RAN;
+	POINT();
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+#endif
 	b->nr_copies = b->nr_maps = b->nr_unmaps = 0;
 }
 
@@ -142,35 +150,40 @@ uint32_t grant_batch_unmap(struct grant_batch *b, uint32_t handle, uint64_t bus)
 	return b->nr_unmaps++;
 }
 
-/*
- * hypercall - one grant table operation on an array of @nr, each @size bytes with its status at
- * @status
- *
- * Linux can move a page of the array for a moment (compaction does, locked or not), and Xen then
- * stops in the middle with EFAULT. What ran has a status; the rest is taken up again.
- */
-static void hypercall(struct grant_batch *b, unsigned int op, void *array, uint32_t nr, size_t size,
-		      size_t status)
+int grant_hypercall(xencall_handle *xcall, unsigned int op, const struct grant_array *a,
+		    uint64_t *calls)
 {
-	uint8_t *at = array, *end = at + nr * size;
+	uint8_t *at = a->ops, *end = at + a->nr * a->bytes, *stopped = NULL;
+	int err = 0;
 
-	if (!nr)
-		return;
-	b->nr_ops += nr;
-	for (int i = 0; i < FLUSH_TRIES; i++) {
-		while (at < end && *(int16_t *)(at + status) != GRANT_STATUS_NEVER_RAN)
-			at += size;
+	for (int tries = 0; tries < HYPERCALL_TRIES; tries++) {
+		while (at < end && *(int16_t *)(at + a->status) != GRANT_STATUS_NEVER_RAN)
+			at += a->bytes;
 		if (at == end)
-			return;
-		b->nr_calls++;
-		if (!xencall3(b->xcall, __HYPERVISOR_grant_table_op, op, (uintptr_t)at,
-			      (uint64_t)(end - at) / size))
-			return;
+			return 0;
+		if (at != stopped)
+			tries = 0;
+		stopped = at;
+		if (calls)
+			counter_add(calls, 1);
+		if (xencall3(xcall, __HYPERVISOR_grant_table_op, op, (uintptr_t)at,
+			     (uint64_t)(end - at) / a->bytes) >= 0)
+			return 0;
+		err = -errno;
 	}
+	return err;
 }
 
-#define HYPERCALL(b, op, array, nr) \
-	hypercall(b, op, array, nr, sizeof(*(array)), offsetof(__typeof__(*(array)), status))
+static void hypercall(struct grant_batch *b, unsigned int op, const struct grant_array *a)
+{
+	if (!a->nr)
+		return;
+	counter_add(&b->nr_ops, a->nr);
+	/* What never ran has a status that says so. */
+	grant_hypercall(b->xcall, op, a, &b->nr_calls);
+}
+
+#define HYPERCALL(b, op, array, nr) hypercall(b, op, &GRANT_ARRAY(array, nr))
 
 /* The same copies in the driver's words: our side by address instead of frame number. */
 static void copy_to_seg(const struct grant_batch *b, const struct gnttab_copy *op,
@@ -197,8 +210,8 @@ static void flush_gntdev(struct grant_batch *b)
 		return;
 	for (uint32_t i = 0; i < b->nr_copies; i++)
 		copy_to_seg(b, &b->copies[i], &b->segs[i]);
-	b->nr_calls++;
-	b->nr_ops += b->nr_copies;
+	counter_add(&b->nr_calls, 1);
+	counter_add(&b->nr_ops, b->nr_copies);
 	/* A failure of the call as a whole leaves operations that never ran, and says no more. */
 	xengnttab_grant_copy(b->gnttab, b->nr_copies, b->segs);
 	for (uint32_t i = 0; i < b->nr_copies; i++)
@@ -212,8 +225,11 @@ void grant_batch_flush(struct grant_batch *b)
 		return;
 	}
 	HYPERCALL(b, GNTTABOP_copy, b->copies, b->nr_copies);
+	POINT();
 	HYPERCALL(b, GNTTABOP_map_grant_ref, b->maps, b->nr_maps);
+	POINT();
 	HYPERCALL(b, GNTTABOP_unmap_grant_ref, b->unmaps, b->nr_unmaps);
+	POINT();
 }
 
 bool grant_batch_copied(const struct grant_batch *b, uint32_t first, uint32_t nr)

@@ -37,6 +37,31 @@ void grant_unmap(xengnttab_handle *h, void *addr, uint32_t nr);
 /* The status of an operation that the hypervisor has not come to. */
 #define GRANT_STATUS_NEVER_RAN 0x7fff
 
+/* Operations of one kind. */
+struct grant_array {
+	void *ops;
+	size_t nr, bytes; /* of each */
+	size_t status; /* where it stands in each; those that are to run have NEVER_RAN */
+};
+
+#define GRANT_ARRAY(array, n)                                                        \
+	((struct grant_array){ (array), (n), sizeof(*(array)),                       \
+			       offsetof(__typeof__(*(array)), status) })
+
+/**
+ * grant_hypercall - one grant table operation on an array
+ *
+ * Linux can move a page of the array for a moment (compaction does, locked or not), and Xen then
+ * stops in the middle with EFAULT. What ran has a status; the rest is taken up again, as long as
+ * that leads anywhere.
+ *
+ * @calls: counts the hypercalls, or NULL
+ *
+ * Return: 0, and each has the status of its own; or -errno, and some may not have run.
+ */
+int grant_hypercall(xencall_handle *xcall, unsigned int op, const struct grant_array *a,
+		    uint64_t *calls);
+
 struct grant_batch {
 	/* One of the two, by whether @dmem has bus addresses. */
 	xencall_handle *xcall;
@@ -117,6 +142,14 @@ void grant_batch_flush(struct grant_batch *b);
 
 /* grant_batch_copied - true if copies @first to @first + @nr - 1 were all done. */
 bool grant_batch_copied(const struct grant_batch *b, uint32_t first, uint32_t nr);
+
+/* grant_batch_copy_gref - the guest's page in copy @i. */
+static inline uint32_t grant_batch_copy_gref(const struct grant_batch *b, uint32_t i)
+{
+	const struct gnttab_copy *op = &b->copies[i];
+
+	return op->flags & GNTCOPY_source_gref ? op->source.u.ref : op->dest.u.ref;
+}
 
 /* grant_batch_mapped - true, and its handle and bus address, if map @i was done. */
 bool grant_batch_mapped(const struct grant_batch *b, uint32_t i, uint32_t *handle, uint64_t *bus);

@@ -43,17 +43,46 @@ void store_close(struct store *s)
 	xs_close(s->xs);
 }
 
+/* Return: whether the cache knew it: then *@bytes may be NULL, and errno is set. */
+static bool is_known(struct store *s, enum store_what what, const char *path, const char **bytes,
+		     unsigned int *len)
+{
+	if (!s->cache || s->cache->learns || !store_cache_find(s->cache, what, path, bytes, len))
+		return false;
+	if (!*bytes)
+		errno = ENOENT;
+	return true;
+}
+
+static void learn(struct store *s, enum store_what what, const char *path, const char *bytes,
+		  unsigned int len)
+{
+	int err = errno;
+
+	if (s->cache && s->cache->learns && (bytes || err == ENOENT))
+		store_cache_put(s->cache, what, path, bytes, len);
+	errno = err;
+}
+
 static char *store_vread(struct store *s, xs_transaction_t t, const char *fmt, va_list ap)
 {
-	char path[STORE_PATH_MAX];
+	char path[STORE_PATH_MAX], *value;
 	int n = vsnprintf(path, sizeof(path), fmt, ap);
+	const char *known;
 	unsigned int len;
 
 	if (n < 0 || (size_t)n >= sizeof(path)) {
 		errno = ENAMETOOLONG;
 		return NULL;
 	}
-	return xs_read(s->xs, t, path, &len);
+	if (t != XBT_NULL)
+		return xs_read(s->xs, t, path, &len);
+	if (is_known(s, STORE_VALUE, path, &known, &len))
+		return known ? strdup(known) : NULL;
+	value = xs_read(s->xs, t, path, &len);
+	/* With its end, which libxenstore puts there. */
+	learn(s, STORE_VALUE, path, value, value ? len + 1 : 0);
+	return value;
 }
 
 char *store_read(struct store *s, xs_transaction_t t, const char *fmt, ...)
@@ -65,6 +94,44 @@ char *store_read(struct store *s, xs_transaction_t t, const char *fmt, ...)
 	value = store_vread(s, t, fmt, ap);
 	va_end(ap);
 	return value;
+}
+
+/* As xs_directory() gives them, of @len bytes of names with their ends. */
+static char **split(const char *names, unsigned int len, unsigned int *nr)
+{
+	char **out, *text;
+
+	*nr = 0;
+	for (unsigned int i = 0; i < len; i++)
+		*nr += !names[i];
+	out = malloc((*nr + 1) * sizeof(*out) + len);
+	if (!out)
+		return NULL;
+	text = (char *)(out + *nr + 1);
+	memcpy(text, names, len);
+	for (unsigned int i = 0; i < *nr; i++) {
+		out[i] = text;
+		text += strlen(text) + 1;
+	}
+	out[*nr] = NULL;
+	return out;
+}
+
+char **store_directory(struct store *s, const char *path, unsigned int *nr)
+{
+	const char *known;
+	unsigned int len = 0;
+	char **names;
+
+	*nr = 0;
+	if (is_known(s, STORE_NAMES, path, &known, &len))
+		return known ? split(known, len, nr) : NULL;
+	names = xs_directory(s->xs, XBT_NULL, path, nr);
+	/* They stand one after the other. */
+	if (names && *nr)
+		len = (unsigned int)(names[*nr - 1] + strlen(names[*nr - 1]) + 1 - names[0]);
+	learn(s, STORE_NAMES, path, !names ? NULL : *nr ? names[0] : "", len);
+	return names;
 }
 
 static bool parse_u32(const char *text, uint32_t *out)

@@ -16,10 +16,13 @@
 #include <stdint.h>
 #include <xenstore.h>
 
+#include "store_cache.h"
+
 struct store {
 	struct xs_handle *xs;
 	uint32_t domid; /* our own */
 	char *root; /* our own directory, "/local/domain/0" */
+	struct store_cache *cache; /* asked first, outside transactions; or NULL */
 };
 
 #define STORE_PATH_MAX 256
@@ -37,6 +40,13 @@ void store_close(struct store *s);
  */
 char *store_read(struct store *s, xs_transaction_t t, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/**
+ * store_directory - the names of what is in a directory
+ *
+ * Return: @nr strings, in one piece to free; or NULL and errno (ENOENT: no such node).
+ */
+char **store_directory(struct store *s, const char *path, unsigned int *nr);
 
 /**
  * store_read_u32 - the value of a node that holds one decimal number and nothing else

@@ -20,5 +20,9 @@ check "one of null: is made" disk_create 1 51712 null:64M
 check "it keeps to the protocol too" conform
 check "it goes" disk_remove 1 51712
 check "the daemon ends" stop_daemon
+check "one is started for the other class, which XAPI uses, and xl for backendtype=tap" start_daemon --class=vbd3
+check "it serves it" sim 0 "$BUILD/tools/blkload/blkload" --quiet --create=null:64M --class=vbd3 --count=100
+check "and not the first" not sim 0 "$BUILD/tools/blkload/blkload" --quiet --create=null:64M --timeout=1 --count=100
+check "it ends" stop_daemon
 check "nothing is left" nothing_is_left
 finish

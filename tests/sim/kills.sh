@@ -17,7 +17,7 @@ mapped_is_ours() {
 kill_once() {
 	disk_create "$1" 51712 nvme:$bdf/1 &&
 	guest_start "$1" 51712 --time=60 --rw=randrw --size=4k-44k &&
-	wait_for 20 moves nvme_commands || return
+	wait_for 60 moves nvme_commands || return
 	sleep "0.0$((RANDOM % 90 + 10))"
 	kill_daemon
 	start_daemon --transfer=direct || return

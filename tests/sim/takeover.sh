@@ -22,20 +22,20 @@ killed_under_load() {
 	local domid=$1 i
 	shift
 	carried_out=0
-	XENSIM_DOMID=$domid LD_PRELOAD=$preload "$BUILD/tools/blkload/blkload" --quiet --timeout=60 \
+	XENSIM_DOMID=$domid LD_PRELOAD=$preload "$BUILD/tools/blkload/blkload" --quiet --timeout=300 \
 		--device="/local/domain/$domid/device/vbd/51712" --rw=randrw --fill --verify --span=8M \
 		--flush-every=200 --time=1000 "$@" &
 	guest_pid=$!
-	wait_for 20 daemon_says "$domid/xvda: connected" && sleep 0.1
+	wait_for 60 daemon_says "$domid/xvda: connected" && sleep 0.1
 	for ((i = 0; i < kills; i++)); do
 		sleep_ms $((RANDOM % 60 + 5))
-		# Commands that the device has not seen when the kill comes.
+		# Commands that the device has not seen when the kill comes, nor sees before it is reset.
 		[ $((i % 2)) -eq 0 ] || xensim set nvme_hold=1
 		sleep_ms $((RANDOM % 5))
 		kill_daemon
-		xensim set nvme_hold=0
 		start_daemon "${options[@]}" || return
-		wait_for 20 daemon_says "$domid/xvda: connected" || { cat "$log"; return 1; }
+		xensim set nvme_hold=0
+		wait_for 60 daemon_says "$domid/xvda: connected" || { cat "$log"; return 1; }
 		carried_out=$((carried_out + $(again)))
 	done
 	# It reads back all that it wrote.

@@ -76,7 +76,7 @@ timed() {
 	[ $# -eq 5 ] || { tap not "$backend $name: no result: $result"; return 1; }
 	if [ "$backend" = "${backend#blkback}" ]; then
 		stop_xenblkd
-		busy=$(sed -n 's/.*datapath:.* \([0-9]*\) ms busy/\1/p' $daemon_log)
+		busy=$(sed -n 's/.*reactor [0-9]*:.* \([0-9]*\) ms busy.*/\1/p' $daemon_log | awk '{ ms += $1 } END { print ms + 0 }')
 		[ "$(requests)" -gt 0 ] || { tap not "$backend $name: the daemon tells of no request"; return 1; }
 		busy=$((busy * 1000 / $(requests)))
 	fi

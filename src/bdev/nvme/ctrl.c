@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -212,6 +213,7 @@ static int ctrl_open(const char *bdf, struct dmem *dmem, struct ctrl **out, stru
 	list_init(&c->qpairs);
 	list_init(&c->stuck);
 	pthread_mutex_init(&c->lock, NULL);
+	pthread_mutex_init(&c->health.lock, NULL);
 	err = dmem_alloc(dmem, CTRL_NR_PAGES, c->pages);
 	if (err) {
 		error_set(e, -err, "nvme:%s found no memory for DMA", bdf);
@@ -231,6 +233,7 @@ give_back:
 free_pages:
 	dmem_free(dmem, CTRL_NR_PAGES, c->pages);
 free:
+	pthread_mutex_destroy(&c->health.lock);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
 	return err;
@@ -248,6 +251,7 @@ static void ctrl_close(struct ctrl *c)
 	pci_give_back(&c->pci);
 	dmem_free(c->dmem, CTRL_NR_PAGES, c->pages);
 	list_del(&c->link);
+	pthread_mutex_destroy(&c->health.lock);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
 }
@@ -278,6 +282,36 @@ void ctrl_put(struct ctrl *c)
 {
 	if (list_empty(&c->disks))
 		ctrl_close(c);
+}
+
+static void see_one(struct ctrl *c, void (*see)(void *arg, const struct controller *c), void *arg)
+{
+	char uri[32];
+	struct controller seen = {
+		.uri = uri,
+		.model = c->id.model,
+		.serial = c->id.serial,
+		.firmware = c->id.firmware,
+	};
+	struct list_node *n;
+
+	snprintf(uri, sizeof(uri), "nvme:%s", c->pci.bdf);
+	for (n = c->disks.head.next; n != &c->disks.head; n = n->next)
+		seen.nr_disks++;
+	pthread_mutex_lock(&c->health.lock);
+	seen.nr_resets = c->health.nr_resets;
+	seen.failed = c->health.failed;
+	seen.health = c->health.log;
+	pthread_mutex_unlock(&c->health.lock);
+	see(arg, &seen);
+}
+
+void ctrl_see(void (*see)(void *arg, const struct controller *c), void *arg)
+{
+	struct ctrl *c;
+
+	list_for_each (c, &controllers, link)
+		see_one(c, see, arg);
 }
 
 int ctrl_identify_ns(struct ctrl *c, uint32_t nsid, struct identify_ns *out, struct error *e)

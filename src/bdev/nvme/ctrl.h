@@ -20,6 +20,7 @@
 
 #include "dmem.h"
 #include "error.h"
+#include "health.h"
 #include "identify.h"
 #include "list.h"
 #include "log.h"
@@ -58,6 +59,7 @@ struct ctrl {
 	struct pci_device pci;
 	struct keeper *keeper;
 	struct log_limit log_limit; /* for what the controller reports */
+	struct health health;
 
 	uint32_t depth; /* entries of an I/O submission queue */
 	uint32_t cq_depth; /* and of its completion queue */
@@ -96,6 +98,9 @@ int ctrl_get(const char *bdf, struct dmem *dmem, struct ctrl **out, struct error
 
 /* ctrl_put - gives it up if no disk is left; no queue pair is then. Thread: control; may block. */
 void ctrl_put(struct ctrl *c);
+
+/* ctrl_see - each controller there is. Thread: control. */
+void ctrl_see(void (*see)(void *arg, const struct controller *c), void *arg);
 
 /**
  * ctrl_identify_ns - what a namespace is
@@ -162,8 +167,8 @@ void ctrl_admin_look(struct ctrl *c);
 /* ctrl_ask_events - asks for events (event.c); after ctrl_enable(). */
 void ctrl_ask_events(struct ctrl *c);
 
-/* ctrl_look_events - logs an event if there was one. Reads memory alone if there was none. */
-void ctrl_look_events(struct ctrl *c);
+/* ctrl_look_events - logs an event. Return: whether there was one; if not it reads memory alone. */
+bool ctrl_look_events(struct ctrl *c);
 
 /* ctrl_doorbell - where the doorbell of a queue is (NVMe 1.4, 3.1.24). */
 static inline size_t ctrl_doorbell(const struct ctrl *c, uint32_t qid, bool completion)

@@ -153,4 +153,5 @@ const struct bdev_ops nvme_ops = {
 	.submit = disk_submit,
 	.poll = disk_poll,
 	.stop_leftovers = ctrl_stop_leftovers,
+	.see_controllers = ctrl_see,
 };

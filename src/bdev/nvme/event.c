@@ -45,7 +45,7 @@ void ctrl_ask_events(struct ctrl *c)
 	ctrl_admin_event(c);
 }
 
-void ctrl_look_events(struct ctrl *c)
+bool ctrl_look_events(struct ctrl *c)
 {
 	struct nvme_sqe get_log = {
 		.opcode = NVME_ADMIN_GET_LOG,
@@ -55,7 +55,7 @@ void ctrl_look_events(struct ctrl *c)
 
 	ctrl_admin_look(c);
 	if (!c->has_event)
-		return;
+		return false;
 	c->has_event = false;
 	if (log_allowed(&c->log_limit, clock_ns()))
 		log_warning("nvme:%s reports %s (0x%06" PRIx32 ")", c->pci.bdf,
@@ -64,4 +64,5 @@ void ctrl_look_events(struct ctrl *c)
 	get_log.cdw10 = (c->event >> 16 & 0xff) | (LOG_BYTES / 4 - 1) << 16;
 	ctrl_admin(c, &get_log, c->admin_timeout_ms, NULL);
 	ctrl_admin_event(c);
+	return true;
 }

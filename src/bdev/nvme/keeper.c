@@ -25,6 +25,9 @@
 /* How often it is looked whether the controller has something to tell. */
 #define EVENTS_MS 5000
 
+/* And how often of these it is asked for its health. */
+#define HEALTH_LOOKS 12u
+
 struct keeper {
 	struct ctrl *ctrl;
 	pthread_t thread;
@@ -32,6 +35,7 @@ struct keeper {
 	atomic_bool stop;
 	uint32_t nr_resets; /* since */
 	uint64_t window_ms;
+	uint32_t nr_looks;
 	struct log_limit abort_limit; /* a whole queue may be overdue */
 };
 
@@ -56,6 +60,7 @@ static void declare_dead(struct ctrl *c, int err, const char *why)
 {
 	ctrl_halt(c);
 	c->dead = err;
+	health_fail(&c->health);
 	log_error("nvme:%s %s: its disks fail from now on", c->pci.bdf, why);
 }
 
@@ -101,6 +106,7 @@ static void reset(struct keeper *k, const char *why)
 		return;
 	}
 	log_warning("nvme:%s %s: it is reset", c->pci.bdf, why);
+	health_count_reset(&c->health);
 	err = restart(c, &e);
 	if (err)
 		declare_dead(c, err == -ENODEV ? err : -EIO, e.text);
@@ -202,11 +208,13 @@ out:
 	pthread_mutex_unlock(&c->lock);
 }
 
-static void look_events(struct ctrl *c)
+static void look_events(struct keeper *k)
 {
+	struct ctrl *c = k->ctrl;
+
 	pthread_mutex_lock(&c->lock);
-	if (!c->dead)
-		ctrl_look_events(c);
+	if (!c->dead && (ctrl_look_events(c) || !(k->nr_looks++ % HEALTH_LOOKS)))
+		health_look(c);
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -216,11 +224,12 @@ static void *keeper_main(void *arg)
 	struct pollfd called = { .fd = k->event_fd, .events = POLLIN };
 	uint64_t count;
 
+	look_events(k);
 	while (!atomic_load(&k->stop)) {
 		int n = poll(&called, 1, EVENTS_MS);
 
 		if (!n)
-			look_events(k->ctrl);
+			look_events(k);
 		if (n <= 0 || read(k->event_fd, &count, sizeof(count)) < 0)
 			continue;
 		if (!atomic_load(&k->stop))

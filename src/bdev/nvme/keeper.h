@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * keeper - a thread that looks after one controller, and sleeps unless it is called; every few
- * seconds it looks whether the controller reports something.
+ * seconds it looks whether the controller reports something, and asks for its health.
  *
  * A reactor that finds a command overdue, or an answer that it did not ask for, calls the keeper and
  * goes on. The keeper has the command aborted; if that is of no use it resets the controller, and

@@ -137,6 +137,7 @@ _Static_assert(sizeof(struct nvme_dsm_range) == 16, "6.7");
 enum nvme_identify {
 	NVME_IDENTIFY_NAMESPACE = 0,
 	NVME_IDENTIFY_CONTROLLER = 1,
+	NVME_IDENTIFY_ACTIVE = 2, /* namespaces that there are, behind one */
 	NVME_IDENTIFY_LIMITS = 6, /* of the NVM command set; 2.0, 5.17.2.6 */
 };
 

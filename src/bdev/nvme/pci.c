@@ -108,7 +108,10 @@ static int check_class(const char *bdf, struct error *e)
 	int err = sysfs_read(bdf, "class", text, sizeof(text));
 
 	if (err)
-		return error_set(e, ENODEV, "nvme:%s: there is no such PCI device here", bdf);
+		return error_set(e, ENODEV,
+				 "nvme:%s: there is no such PCI device here; \"lspci -D\" shows "
+				 "those there are",
+				 bdf);
 	if (sscanf(text, "%lx", &class) != 1 || class != CLASS_NVME)
 		return error_set(e, ENODEV,
 				 "nvme:%s is no NVMe controller: its PCI class is %s, expected "
@@ -308,7 +311,6 @@ static void unmap_bar(struct pci_device *d)
 void pci_leave(struct pci_device *d)
 {
 	unmap_bar(d);
-	disable(d);
 	close(d->config_fd);
 }
 

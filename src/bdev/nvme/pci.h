@@ -56,7 +56,10 @@ void pci_stop_dma(struct pci_device *d);
 /* pci_is_gone - true if the device was pulled out; asks the kernel, so not for each request. */
 bool pci_is_gone(const struct pci_device *d);
 
-/* pci_leave - as pci_give_back(), but the kernel does not get it. */
+/*
+ * pci_leave - as pci_give_back(), but the kernel does not get it, and it stays enabled, without DMA: who
+ * takes it next need not wait for that.
+ */
 void pci_leave(struct pci_device *d);
 
 /**

@@ -7,7 +7,7 @@
 
 # wait_for SECONDS COMMAND... - until it succeeds
 wait_for() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 * 4))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ "$SECONDS" -lt "$end" ] || { echo "waited in vain for: $*"; return 1; }
@@ -28,6 +28,14 @@ kernel_is_content() {
 	if dmesg | grep -iE 'I/O error|blkfront.*(fail|inval|unmapped)|EXT4-fs (error|warning)|blocked for more|kernel BUG|Oops'; then
 		return 1
 	fi
+}
+
+# until_enough COMMAND... - again and again, until guest_enough is said; a failure ends the whole (set -e)
+until_enough() {
+	rm -f /tmp/enough
+	until [ -e /tmp/enough ]; do
+		"$@"
+	done
 }
 
 run_one() {

@@ -12,7 +12,7 @@ host_packages="qemu-system-x86 qemu-utils cpio busybox-static zstd xz-utils kmod
 lab_packages="xen-hypervisor-4.17-amd64 xen-utils-4.17 xen-utils-common xenstore-utils
 	libxenmisc4.17 libxencall1 libxendevicemodel1 libxenevtchn1 libxenforeignmemory1
 	libxengnttab1 libxenhypfs1 libxenstore4 libxentoolcore1 libxentoollog1 libyajl2
-	libncurses6 libtinfo6"
+	libncurses6 libtinfo6 grub-xen-host"
 
 dom0_modules="nvme ext4 crc32c_generic loop dm-mod xen-evtchn xen-gntalloc xen-gntdev xen-privcmd xenfs xen-blkback"
 guest_modules="xen-blkfront ext4 crc32c_generic"
@@ -144,6 +144,7 @@ make_dom0_image() {
 	install -m 755 "$lab_dir/lib/dom0-init" "$root/init"
 	cp "$1/vmlinux" "$root/boot/"
 	cp "$1/guest.img" "$root/boot/guest-base.img"
+	cp "$cache/root/usr/lib/grub-xen/grub-x86_64-xen.bin" "$root/boot/pv-grub"
 	copy_modules "$root" $dom0_modules
 	copy_libs "$root" /bin/bash /sbin/mke2fs /sbin/dmsetup "$root"/usr/lib/xen-4.17/bin/* "$root"/bin/xenstore-*
 	# xl loads it by name, for pthread_cancel().

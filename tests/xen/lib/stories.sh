@@ -45,6 +45,25 @@ disk_state() {
 	is "$(xl block-list "$1" | awk -v dev="$2" '$1 == dev { print $4 }')" "$3"
 }
 
+# attacked TEXT DISK READ-ONLY NEIGHBOUR OPTION... - by tests/hostile; each of its cases is a check
+attacked() {
+	local text=$1 disk=$2 read_only=$3 neighbour=$4 line status
+	shift 4
+	hostile --disk="$disk" --read-only="$read_only" --neighbour="$neighbour" --timeout=$((30 * scale)) \
+		--repeat="${REPEAT:-0}" --rounds="${ROUNDS:-3}" --report=/tmp/hostile.report "$@" >/tmp/hostile.out 2>&1
+	status=$?
+	while IFS= read -r line; do
+		case $line in
+		"ok "*) tap ok "$text: ${line#* - }" ;;
+		"not ok "*) tap not "$text: ${line#* - }" ;;
+		1..*) ;;
+		*) say "${line#\# }" ;;
+		esac
+	done </tmp/hostile.out
+	check "$text: it came to its end" is $status 0
+	say "$text: slowest, in milliseconds: $(sort -k5,5nr /tmp/hostile.report | head -12 | awk '{ printf "%s %s, ", $1, $5 }')"
+}
+
 # ----- on the host
 
 # remember DRIVE CHECKSUM

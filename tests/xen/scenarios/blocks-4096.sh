@@ -19,7 +19,7 @@ host_setup() {
 }
 
 # Requests that overlap in flight have no one right content; those that share a block and no sector
-# do, and with 512-byte requests at depth 32 in 4 MiB there are many.
+# do, and with 512-byte requests at depth 32 in 1 MiB there are many.
 verify() {
 	local dev=$1 rw=$2 sizes=$3 bytes=$4
 	shift 4
@@ -32,11 +32,11 @@ verify() {
 # What is one behind the other, in blocks and memory that do not fit together.
 verify_all() {
 	wait_for 30 has_disk "$1"
-	verify "$1" randwrite 512-512 4m
+	verify "$1" randwrite 512-512 1m
 	verify "$1" write 512-512 1m
-	verify "$1" randrw 512-64k 32m
+	verify "$1" randrw 512-64k 16m
 	verify "$1" randrw 4k-256k 32m
-	verify "$1" randwrite 512-64k 16m --iomem_align=512
+	verify "$1" randwrite 512-64k 8m --iomem_align=512
 }
 
 sizes() {

@@ -37,7 +37,7 @@ dom0() {
 		check "turn $turn: is killed with requests in flight" kill_xenblkd_in_flight "$(guest_domid g1)"
 		check "turn $turn: another daemon starts" start_xenblkd
 		check "turn $turn: which finds them" daemon_says 'requests were in flight'
-		check "turn $turn: it lets go of the memory" daemon_says 'let go of [0-9]+ pages of its memory'
+		check "turn $turn: it lets go of the memory" wait_for 30 daemon_says 'let go of [0-9]+ pages of its memory'
 		check "turn $turn: the idle guest goes on" is "$(guest_run g2 read_back xvda)" "$wrote"
 		check "turn $turn: xl destroys them" xl destroy g1
 		check "turn $turn: both" xl destroy g2

@@ -62,7 +62,7 @@ dom0() {
 		check "turn $turn: another daemon starts" start_xenblkd --max-queues=2
 		check "turn $turn: stops the controller first" daemon_says "nvme:$bdf: a predecessor was killed; stopped"
 		! daemon_says 'unmapped [1-9][0-9]* pages of guests' || unmapped=$((unmapped + 1))
-		check "turn $turn: and its own" daemon_says 'let go of [0-9]+ pages of its memory'
+		check "turn $turn: and its own" wait_for 30 daemon_says 'let go of [0-9]+ pages of its memory'
 		check "turn $turn: xl destroys the guest" xl destroy g1
 		check "turn $turn: which leaves no zombie" wait_for 20 one_guest
 		check "turn $turn: dom0's canary lives" is "$(canary_now)" "$mine"

@@ -19,7 +19,7 @@ refused() {
 dom0() {
 	check "xenblkd starts" start_xenblkd
 	refused file:/srv/missing.img "/srv/missing.img cannot be opened for reading and writing: No such file or directory"
-	refused nonsense:1 '"nonsense:1" names no block device; expected file:, null:, nvme:, or an absolute path'
+	refused nonsense:1 '"nonsense:1" names no block device; expected file:, null:, nvme:, spdk:, or an absolute path'
 	refused file:relative.img "is a relative path; expected an absolute path"
 	refused null:12x "null:12x is not a size"
 	mkfs.ext4 -q "$(nvme_of disk0)" && mount -t ext4 "$(nvme_of disk0)" /mnt

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "client.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "commands.h"
+
+/* An answer takes no longer: but for devices that have to be opened. */
+#define ANSWER_S     60
+
+#define LOOK_AGAIN_S 0.02
+
+/* Return: true; or false and errno. */
+static bool try_connect(struct client *c)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct timeval patience = { ANSWER_S, 0 };
+	int err;
+
+	strcpy(addr.sun_path, c->path);
+	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (c->fd < 0)
+		return false;
+	if (!connect(c->fd, (struct sockaddr *)&addr, sizeof(addr))) {
+		setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+		return true;
+	}
+	err = errno;
+	close(c->fd);
+	errno = err;
+	return false;
+}
+
+static enum status refused(const struct client *c)
+{
+	fprintf(stderr, "xenblkctl: cannot connect to %s: %s; %s\n", c->path, strerror(errno),
+		errno == EACCES || errno == EPERM
+			? "only root may; try sudo"
+			: "is xenblkd running? (systemctl status xenblkd)");
+	return STATUS_NO_DAEMON;
+}
+
+enum status client_open(struct client *c, const char *path)
+{
+	struct sockaddr_un addr;
+
+	*c = (struct client){ .path = path };
+	if (strlen(path) >= sizeof(addr.sun_path)) {
+		fprintf(stderr, "xenblkctl: the path of the socket is too long: %s\n", path);
+		return STATUS_USAGE;
+	}
+	return try_connect(c) ? STATUS_OK : refused(c);
+}
+
+enum status client_follow(struct client *c, double seconds)
+{
+	struct client next = { .path = c->path };
+	double waited = 0;
+	char byte;
+
+	/* It says nothing more: this ends when it does. */
+	while (recv(c->fd, &byte, 1, 0) < 0 && errno == EINTR) {
+	}
+	while (!try_connect(&next)) {
+		if (waited > seconds)
+			return refused(c);
+		sleep_s(LOOK_AGAIN_S);
+		waited += LOOK_AGAIN_S;
+	}
+	client_close(c);
+	*c = next;
+	return STATUS_OK;
+}
+
+void client_close(struct client *c)
+{
+	close(c->fd);
+	free(c->line);
+}
+
+static enum status lost(const struct client *c, const char *why)
+{
+	fprintf(stderr, "xenblkctl: %s: %s; see the log of xenblkd (journalctl -u xenblkd)\n",
+		c->path, why);
+	return STATUS_NO_DAEMON;
+}
+
+/* Takes @request. */
+static bool send_line(struct client *c, struct json_object *request)
+{
+	const char *text = json_object_to_json_string_ext(request, JSON_C_TO_STRING_PLAIN);
+	size_t n = strlen(text), sent = 0;
+	bool ok = true;
+
+	while (ok && sent <= n) {
+		/* And the end of the line. */
+		ssize_t did = sent < n ? send(c->fd, text + sent, n - sent, MSG_NOSIGNAL)
+				       : send(c->fd, "\n", 1, MSG_NOSIGNAL);
+
+		if (did < 0 && errno == EINTR)
+			continue;
+		ok = did > 0;
+		sent += ok ? (size_t)did : 0;
+	}
+	json_object_put(request);
+	return ok;
+}
+
+/* Return: the end of the line in c->line, or NULL. */
+static char *receive_line(struct client *c)
+{
+	char *end;
+
+	for (;;) {
+		ssize_t n;
+
+		end = c->bytes ? memchr(c->line, '\n', c->bytes) : NULL;
+		if (end)
+			return end;
+		if (c->bytes == c->size) {
+			size_t size = c->size ? 2 * c->size : 65536;
+			char *grown = realloc(c->line, size);
+
+			if (!grown)
+				return NULL;
+			c->line = grown;
+			c->size = size;
+		}
+		n = recv(c->fd, c->line + c->bytes, c->size - c->bytes, 0);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return NULL;
+		c->bytes += (size_t)n;
+	}
+}
+
+enum status client_call(struct client *c, const char *method, struct json_object *params,
+			struct json_object **result)
+{
+	struct json_object *request = json_object_new_object(), *response, *error;
+	char *end;
+
+	json_object_object_add(request, "jsonrpc", json_object_new_string("2.0"));
+	json_object_object_add(request, "id", json_object_new_uint64(++c->id));
+	json_object_object_add(request, "method", json_object_new_string(method));
+	if (params)
+		json_object_object_add(request, "params", params);
+	if (!send_line(c, request))
+		return lost(c, "the connection is gone");
+	end = receive_line(c);
+	if (!end)
+		return lost(c,
+			    errno == EAGAIN ? "no answer for a minute" : "the connection is gone");
+	*end = '\0';
+	response = json_tokener_parse(c->line);
+	c->bytes -= (size_t)(end + 1 - c->line);
+	memmove(c->line, end + 1, c->bytes);
+	if (!response)
+		return lost(c, "the answer is no JSON");
+	if (json_object_object_get_ex(response, "error", &error)) {
+		fprintf(stderr, "xenblkctl: %s\n", get_text(error, "message"));
+		json_object_put(response);
+		return STATUS_FAILED;
+	}
+	*result = json_object_get(get_member(response, "result"));
+	json_object_put(response);
+	return STATUS_OK;
+}
+
+struct json_object *get_member(struct json_object *from, const char *name)
+{
+	struct json_object *value = NULL;
+
+	json_object_object_get_ex(from, name, &value);
+	return value;
+}
+
+uint64_t get_u64(struct json_object *from, const char *name)
+{
+	return json_object_get_uint64(get_member(from, name));
+}
+
+const char *get_text(struct json_object *from, const char *name)
+{
+	struct json_object *value = get_member(from, name);
+
+	return value ? json_object_get_string(value) : "";
+}
+
+bool get_bool(struct json_object *from, const char *name)
+{
+	return json_object_get_boolean(get_member(from, name));
+}
+
+void print_json(struct json_object *what)
+{
+	puts(json_object_to_json_string_ext(what, JSON_C_TO_STRING_PRETTY |
+							  JSON_C_TO_STRING_SPACED |
+							  JSON_C_TO_STRING_NOSLASHESCAPE));
+}
