@@ -19,13 +19,6 @@
 #include "log.h"
 #include "rmw.h"
 
-/*
- * A process that was killed leaves its last requests in the kernel, and they hold its claim until
- * they are over: some 10 ms, as tried. We may be its successor.
- */
-#define CLAIM_TRIES    20
-#define CLAIM_PAUSE_US 10000
-
 /* A file that says larger blocks than that means what is good to read at once. */
 #define MAX_HOLE_BYTES 65536
 
@@ -344,7 +337,7 @@ static int claim_and_describe(int fd, const char *path, mode_t mode, struct bdev
 	return err ? err : cut_size(path, 512, info, e);
 }
 
-static int open_once(const char *path, bool read_only, struct bdev **out, struct error *e)
+static int open_locked(const char *path, bool read_only, struct bdev **out, struct error *e)
 {
 	struct bdev_info info = { .read_only = read_only, .flush = true };
 	struct file *file;
@@ -396,12 +389,7 @@ static int file_open(const char *path, const struct bdev_open_args *args, struct
 	if (err)
 		return err;
 
-	err = open_once(path, args->read_only, out, e);
-	for (int tries = 1; err == -EBUSY && tries < CLAIM_TRIES; tries++) {
-		usleep(CLAIM_PAUSE_US);
-		err = open_once(path, args->read_only, out, e);
-	}
-	return err;
+	return open_locked(path, args->read_only, out, e);
 }
 
 /* Whatever its path has come to mean: what is open. */

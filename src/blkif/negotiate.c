@@ -15,8 +15,20 @@ static const struct negotiate_step opening[NEGOTIATE_NR_EVENTS] = {
 	[EVENT_OPENED] = { NEGOTIATE_WAITING, ACTION_PUBLISH | ACTION_WAIT | ACTION_REREAD },
 	/* State 2 although it failed: the toolstack waits for it before it asks for the reason. */
 	[EVENT_OPEN_FAILED] = { NEGOTIATE_REFUSED, ACTION_REPORT | ACTION_WAIT | ACTION_REREAD },
+	[EVENT_OPEN_BUSY] = { NEGOTIATE_BUSY, 0 },
 	[EVENT_REMOVED] = { NEGOTIATE_GONE, ACTION_CLOSE_BDEV | ACTION_FREE },
 	[EVENT_STOP] = { NEGOTIATE_GONE, ACTION_CLOSE_BDEV | ACTION_FREE },
+};
+
+/* A frontend waits for our state 2 as long as it takes; what it said is read again behind OPENED. */
+static const struct negotiate_step busy[NEGOTIATE_NR_EVENTS] = {
+	[EVENT_FRONTEND_GONE] = { NEGOTIATE_CLOSED, ACTION_CLOSED },
+	[EVENT_FRONTEND_CLOSED] = { NEGOTIATE_CLOSED, ACTION_CLOSED },
+	[EVENT_OFFLINE] = { NEGOTIATE_RELEASED, ACTION_CLOSED },
+	[EVENT_REMOVED] = { NEGOTIATE_GONE, ACTION_FREE },
+	[EVENT_RETRY] = { NEGOTIATE_OPENING, ACTION_OPEN },
+	[EVENT_STOP] = { NEGOTIATE_GONE, ACTION_FREE },
+	[EVENT_SUPERSEDED] = { NEGOTIATE_RELEASED, ACTION_CLOSED },
 };
 
 /*
@@ -159,6 +171,7 @@ static const struct {
 	const struct negotiate_step *row; /* NEGOTIATE_NR_EVENTS of them */
 } states[NEGOTIATE_NR_STATES] = {
 	[NEGOTIATE_OPENING] = { "opening", opening },
+	[NEGOTIATE_BUSY] = { "busy", busy },
 	[NEGOTIATE_REFUSED] = { "refused", refused },
 	[NEGOTIATE_WAITING] = { "waiting", waiting },
 	[NEGOTIATE_CONNECTED] = { "connected", connected },
@@ -178,6 +191,7 @@ static const struct {
 static const char *const event_names[NEGOTIATE_NR_EVENTS] = {
 	[EVENT_OPENED] = "opened",
 	[EVENT_OPEN_FAILED] = "open failed",
+	[EVENT_OPEN_BUSY] = "open busy",
 	[EVENT_CONNECT_FAILED] = "connect failed",
 	[EVENT_DRAINED] = "drained",
 	[EVENT_BROKEN] = "broken",

@@ -22,6 +22,7 @@
 
 enum negotiate_state {
 	NEGOTIATE_OPENING, /* the nodes are there; the bdev is being opened */
+	NEGOTIATE_BUSY, /* somebody has the device, and is expected to let go of it */
 	NEGOTIATE_REFUSED, /* the bdev did not open: said so, waiting to be removed */
 	NEGOTIATE_WAITING, /* features published, waiting for the frontend's ring */
 	NEGOTIATE_CONNECTED, /* a queue serves the ring */
@@ -43,6 +44,7 @@ enum negotiate_event {
 	/* Of the backend's own making. */
 	EVENT_OPENED, /* the bdev is open */
 	EVENT_OPEN_FAILED,
+	EVENT_OPEN_BUSY, /* for now: a retry follows */
 	EVENT_CONNECT_FAILED, /* the frontend's ring or port cannot be used */
 	EVENT_DRAINED, /* the queue holds nothing, and is gone */
 	EVENT_BROKEN, /* the guest broke the protocol on its ring */

@@ -262,6 +262,21 @@ static void live_guest_keeps_its_disk_when_the_next_daemon_cannot_open_it(void)
 	      ON(FRONTEND_CONNECTED, CONNECTED, CONNECT), ON(RETRY, CONNECTED, 0));
 }
 
+static void disk_waits_for_one_that_lets_go_of_its_device(void)
+{
+	story(ON(OPEN_BUSY, BUSY, 0), ON(FRONTEND_INITIALISING, BUSY, 0), ON(RETRY, OPENING, OPEN),
+	      ON(OPEN_BUSY, BUSY, 0), ON(FRONTEND_INITIALISED, BUSY, 0), ON(RETRY, OPENING, OPEN),
+	      ON(OPENED, WAITING, TO_WAITING), ON(FRONTEND_INITIALISED, CONNECTED, CONNECT));
+	story(ON(OPEN_BUSY, BUSY, 0), ON(RETRY, OPENING, OPEN),
+	      ON(OPEN_FAILED, REFUSED, TO_REFUSED));
+	story(ON(OPEN_BUSY, BUSY, 0), ON(FRONTEND_GONE, CLOSED, CLOSED));
+	story(ON(OPEN_BUSY, BUSY, 0), ON(FRONTEND_CLOSED, CLOSED, CLOSED));
+	story(ON(OPEN_BUSY, BUSY, 0), ON(OFFLINE, RELEASED, CLOSED));
+	story(ON(OPEN_BUSY, BUSY, 0), ON(SUPERSEDED, RELEASED, CLOSED));
+	story(ON(OPEN_BUSY, BUSY, 0), ON(REMOVED, GONE, FREE));
+	story(ON(OPEN_BUSY, BUSY, 0), ON(STOP, GONE, FREE));
+}
+
 static void frontend_vanishes_while_waiting(void)
 {
 	story(ON(OPENED, WAITING, TO_WAITING), ON(FRONTEND_GONE, CLOSED, CLOSE_BDEV | CLOSED),
@@ -420,7 +435,7 @@ static void for_each_pair(void (*verify)(const struct pair *p))
 static void verify_bdev(const struct pair *p)
 {
 	bool open = has_bdev(p->from) || p->from == NEGOTIATE_OPENING;
-	bool failed = p->event == EVENT_OPEN_FAILED;
+	bool failed = p->event == EVENT_OPEN_FAILED || p->event == EVENT_OPEN_BUSY;
 
 	check_eq(!!(p->actions & OPEN), p->to == NEGOTIATE_OPENING);
 	check(!(p->actions & OPEN) || !open);
@@ -476,8 +491,9 @@ static void verify_end(const struct pair *p)
 static void verify_reread(const struct pair *p)
 {
 	bool deaf = p->from == NEGOTIATE_OPENING || is_stopping(p->from);
+	bool stays = is_stopping(p->to) || p->to == NEGOTIATE_BUSY;
 
-	if (deaf && !is_stopping(p->to) && p->to != NEGOTIATE_GONE)
+	if (deaf && !stays && p->to != NEGOTIATE_GONE)
 		check(p->actions & REREAD);
 	if (p->actions & REREAD)
 		check(deaf && p->event < EVENT_FRONTEND_GONE);
@@ -608,6 +624,7 @@ int main(void)
 	tap_run(frontend_of_a_refused_disk_goes_away);
 	tap_run(frontend_of_a_refused_disk_is_sent_away);
 	tap_run(live_guest_keeps_its_disk_when_the_next_daemon_cannot_open_it);
+	tap_run(disk_waits_for_one_that_lets_go_of_its_device);
 	tap_run(frontend_vanishes_while_waiting);
 	tap_run(daemon_stops_while_nothing_is_connected);
 	tap_run(daemon_stops_while_serving);

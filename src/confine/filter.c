@@ -309,6 +309,10 @@ int filter_make(struct confine *c, struct error *e)
 		err = allow_some(ctx, c->spdk);
 	if (!err)
 		err = compile(c, ctx);
+	if (err) {
+		free(c->filter);
+		c->filter = NULL;
+	}
 	seccomp_release(ctx);
 	return err ? error_set(e, -err, "cannot make a filter of system calls: %s", strerror(-err))
 		   : 0;

@@ -178,57 +178,39 @@ static struct disk *make_disk(struct ahead *a, unsigned int domid, unsigned int 
 	return d;
 }
 
-static void look_at(struct ahead *a, const char *domain, const char *device)
+static void look_at(void *arg, const char *path)
 {
-	unsigned int domid = (unsigned int)strtoul(domain, NULL, 10);
-	unsigned int devid = (unsigned int)strtoul(device, NULL, 10);
-	struct disk *d = find_disk(a, domid, devid);
+	struct ahead *a = arg;
+	unsigned int domid, devid;
+	struct disk *d;
 
+	if (sscanf(path + strlen(a->path), "/%u/%u", &domid, &devid) != 2)
+		return;
+	d = find_disk(a, domid, devid);
 	if (!d)
 		d = make_disk(a, domid, devid);
 	if (!d)
 		return;
 	d->seen = true;
-	if (d->known || snprintf(d->path, sizeof(d->path), "%s/%s/%s", a->path, domain, device) >=
-				(int)sizeof(d->path))
+	if (d->known)
 		return;
+	snprintf(d->path, sizeof(d->path), "%s", path);
 	read_disk(a, d);
-}
-
-static void look_at_domain(struct ahead *a, const char *domain)
-{
-	char dir[STORE_PATH_MAX];
-	unsigned int nr;
-	char **devices;
-
-	if (snprintf(dir, sizeof(dir), "%s/%s", a->path, domain) >= (int)sizeof(dir))
-		return;
-	store_cache_forget(&a->cache, dir, false);
-	devices = store_directory(a->host.store, dir, &nr);
-	for (unsigned int i = 0; devices && i < nr; i++)
-		look_at(a, domain, devices[i]);
-	free(devices);
 }
 
 /* At all that is not known. */
 static void look(struct ahead *a)
 {
 	struct disk *d, *tmp;
-	unsigned int nr;
-	char **domains;
 
 	a->waits = false;
 	list_for_each (d, &a->disks, link)
 		d->seen = false;
 	/* Who serves says what is wrong. */
 	log_hush(true);
-	store_cache_learn(&a->cache);
-	store_cache_forget(&a->cache, a->path, false);
-	domains = store_directory(a->host.store, a->path, &nr);
-	for (unsigned int i = 0; domains && i < nr; i++)
-		look_at_domain(a, domains[i]);
-	free(domains);
-	store_cache_answer(&a->cache);
+	store_cache_learn(&a->cache, true);
+	vbd_each(a->host.store, a->path, look_at, a);
+	store_cache_learn(&a->cache, false);
 	log_hush(false);
 	list_for_each_safe (d, tmp, &a->disks, link) {
 		if (d->seen)

@@ -21,10 +21,11 @@
 #define MAX_EVENTS_PER_TURN 1024
 
 /*
- * Between two attempts to open the device of a guest that waits for it: the second one is soon, for the
- * kernel may not have done with a daemon that was killed.
+ * Between two attempts to open the device of a guest that waits for it: the second one is soon, for a
+ * process that was killed leaves its last requests in the kernel, and they hold its claim until they
+ * are over: some 10 ms, as tried. We may be its successor.
  */
-#define RETRY_FIRST_MS 50u
+#define RETRY_FIRST_MS 10u
 #define RETRY_MS       1000u
 
 /* Between two looks at how idle the CPUs are. */
@@ -87,8 +88,9 @@ static void event_taken(struct backend *b, const char *path, const char *token)
 }
 
 /* A disk that we do not know, if it is complete and ours. */
-static void probe(struct backend *b, const char *path)
+static void probe(void *arg, const char *path)
 {
+	struct backend *b = arg;
 	struct vbd_config config;
 	struct vbd *v;
 	int err = vbd_config_read(b->host.store, path, &config);
@@ -113,22 +115,6 @@ static void probe(struct backend *b, const char *path)
 	vbd_refresh(v);
 }
 
-static void scan_domain(struct backend *b, const char *domain)
-{
-	char dir[STORE_PATH_MAX], path[STORE_PATH_MAX];
-	unsigned int nr;
-	char **devices;
-
-	if (snprintf(dir, sizeof(dir), "%s/%s", b->path, domain) >= (int)sizeof(dir))
-		return;
-	devices = store_directory(b->host.store, dir, &nr);
-	for (unsigned int i = 0; devices && i < nr; i++) {
-		if (snprintf(path, sizeof(path), "%s/%s", dir, devices[i]) < (int)sizeof(path))
-			probe(b, path);
-	}
-	free(devices);
-}
-
 static bool has_disk(void *arg, const char *disk)
 {
 	struct backend *b = arg;
@@ -145,18 +131,13 @@ static bool has_disk(void *arg, const char *disk)
 
 static void scan(struct backend *b)
 {
-	unsigned int nr;
-	char **domains = store_directory(b->host.store, b->path, &nr);
-	bool none = !domains && errno == ENOENT;
+	int err = vbd_each(b->host.store, b->path, probe, b);
 
-	for (unsigned int i = 0; domains && i < nr; i++)
-		scan_domain(b, domains[i]);
 	/* Once, for guests that went while there was no daemon. */
-	if (!b->swept && (domains || none)) {
+	if (!b->swept && (!err || err == -ENOENT)) {
 		b->swept = true;
 		leftover_sweep(b->host.state_dir, has_disk, b);
 	}
-	free(domains);
 }
 
 static void store_ready(struct reactor_fd *rfd)
@@ -223,6 +204,8 @@ static void retry_due(struct reactor_fd *rfd)
 
 	if (read(rfd->fd, &expirations, sizeof(expirations)) < 0)
 		return;
+	b->retry_armed = false;
+	b->retried_at_ns = clock_ns();
 	b->retry_ms = 2 * b->retry_ms < RETRY_MS ? 2 * b->retry_ms : RETRY_MS;
 	list_for_each (v, &b->vbds, link)
 		vbd_retry(v);
@@ -231,9 +214,17 @@ static void retry_due(struct reactor_fd *rfd)
 static void vbd_retry_later(struct vbd_host *host)
 {
 	struct backend *b = container_of(host, struct backend, host);
-	struct itimerspec in = { .it_value = { b->retry_ms / 1000,
-					       b->retry_ms % 1000 * 1000 * NS_PER_US } };
+	struct itimerspec in = { 0 };
 
+	/* Who asks more often than that does not put it off. */
+	if (b->retry_armed)
+		return;
+	b->retry_armed = true;
+	/* They are about something else than the last ones. */
+	if (clock_ns() - b->retried_at_ns > 2ull * RETRY_MS * 1000 * NS_PER_US)
+		b->retry_ms = RETRY_FIRST_MS;
+	in.it_value.tv_sec = b->retry_ms / 1000;
+	in.it_value.tv_nsec = b->retry_ms % 1000 * 1000 * NS_PER_US;
 	timerfd_settime(b->retry_fd.fd, 0, &in, NULL);
 }
 

@@ -27,7 +27,9 @@ struct backend {
 	char path[STORE_PATH_MAX]; /* "/local/domain/0/backend/vbd" */
 	struct reactor_fd store_fd;
 	struct reactor_fd retry_fd; /* a timer */
+	bool retry_armed;
 	uint32_t retry_ms; /* it grows */
+	uint64_t retried_at_ns;
 	struct reactor_fd
 		idle_fd; /* likewise, while there are disks that ask how idle the CPUs are */
 	struct idle idle;

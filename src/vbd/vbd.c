@@ -19,6 +19,12 @@
 /* Not one of negotiate's: there is nothing more to feed in. */
 #define NO_EVENT NEGOTIATE_NR_EVENTS
 
+/*
+ * A device that somebody has may come free in a moment: a daemon that was killed is not quite dead yet, a
+ * disk whose removal we have not heard of. One that a disk of ours lets go of does.
+ */
+#define BUSY_NS (1000000 * NS_PER_US)
+
 static void vbd_feed(struct vbd *v, enum negotiate_event event);
 
 static void vbd_watch_token(const struct vbd *v, char *token, size_t size)
@@ -56,6 +62,34 @@ static void set_error(struct vbd *v, enum log_level level, int err, const struct
 		log_line(level, "%s: %s", v->name, e->text);
 }
 
+static bool lets_go(const struct vbd *v)
+{
+	return v->bdev && (v->removed || v->state == NEGOTIATE_DRAINING ||
+			   v->state == NEGOTIATE_FAILING || v->state == NEGOTIATE_YIELDING);
+}
+
+static bool may_come_free(const struct vbd *v)
+{
+	const struct vbd *other;
+
+	list_for_each (other, v->host->vbds, link) {
+		if (lets_go(other) && !strcmp(other->config.uri, v->config.uri))
+			return true;
+	}
+	return clock_ns() - v->busy_since_ns < BUSY_NS;
+}
+
+/* Return: true if it is to be waited for. */
+static bool vbd_busy(struct vbd *v, const struct error *e)
+{
+	if (!v->busy_since_ns) {
+		v->busy_since_ns = clock_ns();
+		if (!v->hushed)
+			log_info("%s: waits a moment: %s", v->name, e->text);
+	}
+	return may_come_free(v);
+}
+
 static enum negotiate_event vbd_open(struct vbd *v)
 {
 	struct bdev_open_args args = {
@@ -77,6 +111,13 @@ static enum negotiate_event vbd_open(struct vbd *v)
 	if (!err && !v->bdev)
 		err = bdev_open(v->config.uri, &args, &v->bdev, &e);
 	log_hush(false);
+	if (err == -EBUSY && vbd_busy(v, &e)) {
+		v->bdev = NULL;
+		v->wants_retry = true;
+		v->host->retry_later(v->host);
+		return EVENT_OPEN_BUSY;
+	}
+	v->busy_since_ns = 0;
 	if (err) {
 		v->bdev = NULL;
 		set_error(v, LOG_LEVEL_ERROR, err, &e);
@@ -406,9 +447,7 @@ static enum negotiate_event vbd_connect(struct vbd *v)
 		queue_start(v->queues[i].queue);
 		POINT();
 	}
-	v->unsettled = v->publishes_late;
-	v->publishes_late = false;
-	if (!v->unsettled)
+	if (!v->publishes_late)
 		vbd_write_state(v, XenbusStateConnected);
 	return NO_EVENT;
 }
@@ -562,7 +601,8 @@ void vbd_refresh(struct vbd *v)
 		forget_leftover(v);
 		v->offered_queues = 0;
 	}
-	if (v->publishes_late && view.frontend != EVENT_FRONTEND_CONNECTED) {
+	if (v->publishes_late && v->state == NEGOTIATE_WAITING &&
+	    view.frontend != EVENT_FRONTEND_CONNECTED) {
 		publish(v);
 		vbd_write_state(v, XenbusStateInitWait);
 	}
@@ -575,7 +615,9 @@ void vbd_refresh(struct vbd *v)
 		vbd_feed(v, EVENT_SUPERSEDED);
 	if (waits_for_twin(v, view.frontend))
 		return;
-	v->wants_retry = v->state == NEGOTIATE_REFUSED && view.frontend == EVENT_FRONTEND_CONNECTED;
+	v->wants_retry =
+		v->state == NEGOTIATE_BUSY ||
+		(v->state == NEGOTIATE_REFUSED && view.frontend == EVENT_FRONTEND_CONNECTED);
 	if (v->wants_retry)
 		v->host->retry_later(v->host);
 	vbd_feed(v, view.frontend);
@@ -590,14 +632,10 @@ void vbd_refresh(struct vbd *v)
 
 bool vbd_settle(struct vbd *v)
 {
-	if (!v->unsettled)
+	if (!v->publishes_late || v->state != NEGOTIATE_CONNECTED)
 		return false;
-	v->unsettled = false;
-	/* Else it has said something since that is true. */
-	if (v->state == NEGOTIATE_CONNECTED) {
-		publish(v);
-		vbd_write_state(v, XenbusStateConnected);
-	}
+	publish(v);
+	vbd_write_state(v, XenbusStateConnected);
 	return true;
 }
 

@@ -83,7 +83,8 @@ struct vbd {
 	uint32_t xenbus_state; /* as last written by us; 0: not yet */
 	bool removed; /* the toolstack has taken its nodes away */
 	bool dirty; /* something changed in xenstore */
-	bool wants_retry; /* the guest is connected, and the bdev did not open */
+	bool wants_retry; /* the bdev did not open, and is waited for or the guest is connected */
+	uint64_t busy_since_ns; /* it was seen in somebody's hands first; 0: it is not */
 	struct error error; /* what is wrong with it; empty: nothing */
 	int err; /* its -errno */
 
@@ -96,8 +97,7 @@ struct vbd {
 	uint32_t nr_inherited; /* requests that a predecessor had in flight */
 	uint32_t nr_ring_pages; /* of each */
 	bool flush_failed; /* see queue_answer() */
-	bool publishes_late; /* once the guest is served on */
-	bool unsettled; /* it is: see vbd_settle() */
+	bool publishes_late; /* once the guest is served on: see vbd_settle() */
 	bool stopping; /* the daemon ends, and its guest stays connected */
 	bool forgot; /* there is nothing of a predecessor's any more */
 	struct settings settings;

@@ -37,6 +37,37 @@ static bool script_is_ours(struct store *s, const char *path)
 	return ours;
 }
 
+static void each_of_domain(struct store *s, const char *dir,
+			   void (*fn)(void *arg, const char *path), void *arg)
+{
+	char path[STORE_PATH_MAX];
+	unsigned int nr;
+	char **devices = store_directory(s, dir, &nr);
+
+	for (unsigned int i = 0; devices && i < nr; i++) {
+		if (snprintf(path, sizeof(path), "%s/%s", dir, devices[i]) < (int)sizeof(path))
+			fn(arg, path);
+	}
+	free(devices);
+}
+
+int vbd_each(struct store *s, const char *class_path, void (*fn)(void *arg, const char *path),
+	     void *arg)
+{
+	char dir[STORE_PATH_MAX];
+	unsigned int nr;
+	char **domains = store_directory(s, class_path, &nr);
+
+	if (!domains)
+		return -errno;
+	for (unsigned int i = 0; i < nr; i++) {
+		if (snprintf(dir, sizeof(dir), "%s/%s", class_path, domains[i]) < (int)sizeof(dir))
+			each_of_domain(s, dir, fn, arg);
+	}
+	free(domains);
+	return 0;
+}
+
 int vbd_config_read(struct store *s, const char *path, struct vbd_config *out)
 {
 	struct vbd_config c = { 0 };

@@ -19,6 +19,17 @@
 #define ATTACH_MARK "xenblkd-attached"
 
 /**
+ * vbd_each - all disks that a class has in xenstore, whosever they are
+ *
+ * @class_path: "/local/domain/0/backend/vbd"
+ * @fn: is given the backend directory of each, "/local/domain/0/backend/vbd/3/51712"
+ *
+ * Return: 0; -ENOENT if there is no such class; -errno.
+ */
+int vbd_each(struct store *s, const char *class_path, void (*fn)(void *arg, const char *path),
+	     void *arg);
+
+/**
  * vbd_config_read - what the toolstack asks for in the backend directory @path
  *
  * Return: 0; -ENOENT if the directory is not (or no longer) complete; -EXDEV if the disk has a

@@ -59,8 +59,12 @@ static void learn(struct store *s, enum store_what what, const char *path, const
 {
 	int err = errno;
 
-	if (s->cache && s->cache->learns && (bytes || err == ENOENT))
+	if (!s->cache || !s->cache->learns)
+		return;
+	if (bytes || err == ENOENT)
 		store_cache_put(s->cache, what, path, bytes, len);
+	else
+		store_cache_forget(s->cache, path, false);
 	errno = err;
 }
 

@@ -8,9 +8,8 @@
 struct answer {
 	struct list_node link;
 	enum store_what what;
-	bool none; /* there is no such node */
 	unsigned int len;
-	char *bytes;
+	char *bytes; /* NULL: there is no such node */
 	char path[];
 };
 
@@ -21,14 +20,9 @@ void store_cache_init(struct store_cache *c)
 		list_init(&c->buckets[i]);
 }
 
-void store_cache_learn(struct store_cache *c)
+void store_cache_learn(struct store_cache *c, bool learns)
 {
-	c->learns = true;
-}
-
-void store_cache_answer(struct store_cache *c)
-{
-	c->learns = false;
+	c->learns = learns;
 }
 
 /* FNV-1a */
@@ -56,18 +50,19 @@ void store_cache_put(struct store_cache *c, enum store_what what, const char *pa
 		     const char *bytes, unsigned int len)
 {
 	size_t path_size = strlen(path) + 1;
-	struct answer *a;
+	struct answer *a = find(c, what, path);
 
-	if (find(c, what, path))
-		return;
+	if (a) {
+		list_del(&a->link);
+		free(a);
+	}
 	a = malloc(sizeof(*a) + path_size + len);
 	if (!a)
 		return;
-	*a = (struct answer){ .what = what, .none = !bytes, .len = len };
-	a->bytes = a->path + path_size;
+	*a = (struct answer){ .what = what, .len = len };
 	memcpy(a->path, path, path_size);
-	if (len)
-		memcpy(a->bytes, bytes, len);
+	if (bytes)
+		a->bytes = memcpy(a->path + path_size, bytes, len);
 	list_add_tail(bucket_of(c, path), &a->link);
 }
 
@@ -78,7 +73,7 @@ bool store_cache_find(const struct store_cache *c, enum store_what what, const c
 
 	if (!a)
 		return false;
-	*bytes = a->none ? NULL : a->bytes;
+	*bytes = a->bytes;
 	*len = a->len;
 	return true;
 }

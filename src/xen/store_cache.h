@@ -28,14 +28,13 @@ struct store_cache {
 
 void store_cache_init(struct store_cache *c);
 
-/* store_cache_learn - what is read from here on, until store_cache_answer() */
-void store_cache_learn(struct store_cache *c);
-void store_cache_answer(struct store_cache *c);
+/* store_cache_learn - what is read from here on; or else it answers */
+void store_cache_learn(struct store_cache *c, bool learns);
 
 /**
- * store_cache_put - an answer
+ * store_cache_put - an answer, in the place of an earlier one
  *
- * Without memory, or if there was one before, it is not kept: it will be asked for.
+ * Without memory it is not kept: it will be asked for.
  *
  * @bytes: @len of them; or NULL: there is no such node
  */

@@ -14,28 +14,38 @@ bdf=0000:00:05.0
 truncate -s 4M "$XENSIM_DIR/file" "$XENSIM_DIR/drive"
 declare -A told=()
 
-# one_of WORD...
+# one_of NAME WORD... - into that variable: the seed of $RANDOM does not hold in a shell of its own
 one_of() {
-	shift $((RANDOM % $#))
-	echo "$1"
+	local name=$1
+	shift $((RANDOM % ($# - 1) + 1))
+	printf -v "$name" %s "$1"
 }
 
 # Daemons differ in what a successor can cope with.
 any_daemon() {
+	local transfer poll_us
+	one_of transfer auto copy direct auto:8192 persistent
+	one_of poll_us 0 5 50
 	start_daemon --max-queues=4 --buffer-mib=8 --reactors=$((RANDOM % 2 + 1)) \
-		--transfer="$(one_of auto copy direct auto:8192 persistent)" --poll-us="$(one_of 0 5 50)"
+		--transfer="$transfer" --poll-us="$poll_us"
 }
 
 # Of a guest: the load of its disk, always verified.
 any_load() {
-	local size batch=$((RANDOM % 4 + 1))
-	size=$(one_of 512 4k 4k 512-44k 4k-44k)
-	load=(--rw="$(one_of randrw randwrite rw write)" --verify --fill --span=1M --seed=$RANDOM
-		--size="$size" --depth=$((batch + RANDOM % 28)) --batch=$batch --queues="$(one_of 1 1 2 4)"
-		--ring-order=$((RANDOM % 3)) --abi="$(one_of x86_64 x86_64 x86_32 unnamed)"
-		--layout="$(one_of pages random)")
+	local size rw queues abi layout segments batch=$((RANDOM % 4 + 1))
+	one_of size 512 4k 4k 512-44k 4k-44k
+	one_of rw randrw randwrite rw write
+	one_of queues 1 1 2 4
+	one_of abi x86_64 x86_64 x86_32 unnamed
+	one_of layout pages random
+	load=(--rw="$rw" --verify --fill --span=1M --seed=$RANDOM --size="$size"
+		--depth=$((batch + RANDOM % 28)) --batch=$batch --queues="$queues"
+		--ring-order=$((RANDOM % 3)) --abi="$abi" --layout="$layout")
 	case $((RANDOM % 5)) in
-	0 | 1) load+=(--segments="$(one_of 32 64 256)" --size=4k-128k) ;;
+	0 | 1)
+		one_of segments 32 64 256
+		load+=(--segments="$segments" --size=4k-128k)
+		;;
 	2) load+=(--barrier-every=$((RANDOM % 40 + 10))) ;; # there are no indirect ones
 	esac
 	[ $((RANDOM % 3)) -ne 0 ] || load+=(--persistent)
@@ -80,8 +90,8 @@ life() {
 	local target fate load i
 	RANDOM=$1
 	domid=$((domid % 120 + 1))
-	target=$(one_of "file:$XENSIM_DIR/file" "nvme:$bdf/1" "nvme:$bdf/1?transfer=direct" "nvme:$bdf/1?transfer=copy")
-	fate=$(one_of ends ends reconnects abandons dies killed killed destroyed)
+	one_of target "file:$XENSIM_DIR/file" "nvme:$bdf/1" "nvme:$bdf/1?transfer=direct" "nvme:$bdf/1?transfer=copy"
+	one_of fate ends ends reconnects abandons dies killed killed destroyed
 	any_load
 	any_machine
 	echo "$fate: $target ${load[*]}"

@@ -71,6 +71,25 @@ check "one that reports a fatal status is reset" wait_for 10 was_reset
 check "and its guest sees nothing of it" wait "$guest_pid"
 guest_pid=''
 
+guest_start 1 51712 --time=60 --rw=randrw
+check "it is under load once more" wait_for 10 moves nvme_commands
+xensim set nvme_hold=1
+sleep 0.1
+xensim destroy 1
+guest_end
+sim 0 xenstore-rm /local/domain/1 /local/domain/0/backend/vbd/1
+disk_create 4 51712 nvme:$bdf/1
+guest_start 4 51712 --rw=randrw --fill --verify --count=300
+check "a disk waits for one that was removed, and has requests in flight" \
+	wait_for 10 daemon_says '4/xvda: waits a moment: nvme:.* is in use'
+# Longer than for anybody else.
+sleep 1.5
+xensim set nvme_hold=0
+check "it has the drive when they are over" wait "$guest_pid"
+guest_pid=''
+check "and is given back" disk_remove 4 51712
+disk_create 1 51712 nvme:$bdf/1
+
 guest_start 1 51712 --time=20 --rw=randrw
 check "it is again" wait_for 10 moves nvme_commands
 # Slow enough that commands are carried out at any time while a successor starts.

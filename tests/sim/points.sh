@@ -275,17 +275,18 @@ unexecuted() {
 	check "$1: what is not carried out again is found by a guest that verifies" finds_unexecuted
 }
 
-# One guest; a kill finds it writing, or not. Return: whether it has found anything.
+# One guest; a kill finds it writing, or not. Return: 0 if it has found anything; 1 if not; 2 if there was
+# something else.
 finds_unexecuted_once() {
 	local i found
-	begin_round || return
+	begin_round || return 2
 	for i in 1 2 3 4 5 6 7 8; do
 		nap 150
 		xensim set nvme_hold=1
 		nap 20
 		kill_daemon
 		XENBLKD_POINTS=unexecuted start_daemon "${options[@]}" &&
-		wait_for 60 daemon_says "$domid/xvda: connected" || { cat "$log"; return 1; }
+		wait_for 60 daemon_says "$domid/xvda: connected" || { cat "$log"; return 2; }
 		xensim set nvme_hold=0
 	done
 	end_guest >"$XENSIM_DIR/end"
@@ -298,9 +299,11 @@ finds_unexecuted_once() {
 }
 
 finds_unexecuted() {
-	local tries
+	local tries status
 	for tries in 1 2 3 4 5; do
-		! finds_unexecuted_once || return 0
+		finds_unexecuted_once
+		status=$?
+		[ $status -eq 1 ] || return $status
 	done
 	echo "$tries guests found nothing"
 	return 1

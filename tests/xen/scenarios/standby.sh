@@ -79,7 +79,11 @@ goes_on() {
 	daemon_pid=$next_pid daemon_log=$next_log
 }
 
-# by_kill, by_stop, by_upgrade, by_start - the daemon ends, and another one goes on
+# by_kill_in_flight, by_kill, by_stop, by_upgrade, by_start - the daemon ends, and another one goes on
+by_kill_in_flight() {
+	wait_for 120 stop_in_flight "$domid" && by_kill
+}
+
 by_kill() {
 	kill -9 "$daemon_pid"
 	wait "$daemon_pid" 2>/dev/null
@@ -144,12 +148,12 @@ dom0() {
 	domid=$(guest_domid g1)
 	guest_start g1 verify_on
 	sleep 2
-	check "killed $HANDOVERS times: the one that stands by goes on" repeat "$HANDOVERS" hand_over by_kill
+	check "killed $HANDOVERS times: the one that stands by goes on" repeat "$HANDOVERS" hand_over by_kill_in_flight
 	check "upgraded $HANDOVERS times" repeat "$HANDOVERS" hand_over by_upgrade
 	check "stopped $HANDOVERS times" repeat "$HANDOVERS" hand_over by_stop
 	check "killed $HANDOVERS times with nobody that stands by" repeat "$HANDOVERS" hand_over by_start
 	guest_enough g1
-	say "with requests in flight: $kept times for a disk"
+	check "with requests in flight: $kept times for a disk" [ "$kept" -ge "$HANDOVERS" ]
 	check "the guest read what it wrote" is "$(guest_join g1 400 | tail -1)" verified
 	if [ "$PAUSES" -gt 0 ]; then
 		pauses xvda by_start "a drive, killed and started"

@@ -61,12 +61,13 @@ so_far() {
 	uptime_ms
 }
 
-# held GOT WANTED SAVED - never above; how close it comes from below is up to the machine as well, and said.
+# held GOT WANTED SAVED - never above; how close it comes from below is up to the machine as well, and said:
+# a tenth at least.
 # SAVED: how much longer than we look it has been able to save up, as a ratio.
 held() {
 	awk -v got="$1" -v wanted="$2" -v saved="$3" 'BEGIN {
 		printf "%s, of %s: %+.1f %%\n", got, wanted, 100 * (got / wanted - 1)
-		exit !(got > 0 && got <= 1.05 * saved * wanted) }'
+		exit !(got >= 0.1 * wanted && got <= 1.05 * saved * wanted) }'
 }
 
 # limit COMMAND... - which sets limits; from here on we look
