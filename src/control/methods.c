@@ -9,6 +9,7 @@
 #include "control.h"
 #include "log.h"
 #include "metrics.h"
+#include "unix_socket.h"
 
 static int daemon_info(struct rpc_call *call, struct json_object **result)
 {

@@ -7,11 +7,10 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "log.h"
+#include "unix_socket.h"
 
 /* JSON-RPC 2.0, section 5.1; below -32000 are our own. */
 enum rpc_code {
@@ -35,33 +34,6 @@ struct rpc_client {
 	uint32_t line_bytes;
 	char line[RPC_MAX_LINE_BYTES];
 };
-
-int unix_listen(const char *path)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int err, fd;
-
-	if (strlen(path) >= sizeof(addr.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(addr.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	/* A predecessor's, which was killed: the lock says that there is no other. */
-	unlink(path);
-	/* Before it has a name, so that it never had other permissions. */
-	if (fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-		goto fail;
-	if (chmod(path, 0600) < 0 || listen(fd, 16) < 0) {
-		unlink(path);
-		goto fail;
-	}
-	return fd;
-fail:
-	err = -errno;
-	close(fd);
-	return err;
-}
 
 static void client_watch(struct rpc *r, struct rpc_client *c, int op)
 {
@@ -387,6 +359,7 @@ int rpc_start(struct rpc *r, const struct rpc_args *args, struct error *e)
 	r->epoll_fd = (struct reactor_fd){ epoll_create1(EPOLL_CLOEXEC), epoll_ready };
 	if (r->epoll_fd.fd < 0)
 		return error_set(e, errno, "cannot wait for clients: %s", strerror(errno));
+	/* If there is one it is a predecessor's, which was killed: the lock says that there is no other. */
 	r->listen_fd = unix_listen(r->path);
 	if (r->listen_fd < 0) {
 		err = error_set(e, -r->listen_fd, "cannot listen at %s: %s", r->path,

@@ -76,7 +76,4 @@ int rpc_param_u64(struct rpc_call *call, const char *name, uint64_t min, uint64_
 /* rpc_has - whether a parameter was given. */
 bool rpc_has(const struct rpc_call *call, const char *name);
 
-/* unix_listen - a listening, non-blocking stream socket at @path, 0600. Return: it, or -errno. */
-int unix_listen(const char *path);
-
 #endif

@@ -7,56 +7,47 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "commands.h"
+#include "unix_socket.h"
 
 /* An answer takes no longer: but for devices that have to be opened. */
 #define ANSWER_S     60
 
 #define LOOK_AGAIN_S 0.02
 
-/* Return: true; or false and errno. */
-static bool try_connect(struct client *c)
+/* Return: 0 or -errno. */
+static int try_connect(struct client *c)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	struct timeval patience = { ANSWER_S, 0 };
-	int err;
 
-	strcpy(addr.sun_path, c->path);
-	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	c->fd = unix_connect(c->path);
 	if (c->fd < 0)
-		return false;
-	if (!connect(c->fd, (struct sockaddr *)&addr, sizeof(addr))) {
-		setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-		return true;
-	}
-	err = errno;
-	close(c->fd);
-	errno = err;
-	return false;
+		return c->fd;
+	setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	return 0;
 }
 
-static enum status refused(const struct client *c)
+static enum status refused(const struct client *c, int err)
 {
-	fprintf(stderr, "xenblkctl: cannot connect to %s: %s; %s\n", c->path, strerror(errno),
-		errno == EACCES || errno == EPERM
-			? "only root may; try sudo"
-			: "is xenblkd running? (systemctl status xenblkd)");
+	fprintf(stderr, "xenblkctl: cannot connect to %s: %s; %s\n", c->path, strerror(-err),
+		err == -EACCES || err == -EPERM ? "only root may; try sudo"
+						: "is xenblkd running? (systemctl status xenblkd)");
 	return STATUS_NO_DAEMON;
 }
 
 enum status client_open(struct client *c, const char *path)
 {
-	struct sockaddr_un addr;
+	int err;
 
 	*c = (struct client){ .path = path };
-	if (strlen(path) >= sizeof(addr.sun_path)) {
+	err = try_connect(c);
+	if (err == -ENAMETOOLONG) {
 		fprintf(stderr, "xenblkctl: the path of the socket is too long: %s\n", path);
 		return STATUS_USAGE;
 	}
-	return try_connect(c) ? STATUS_OK : refused(c);
+	return err ? refused(c, err) : STATUS_OK;
 }
 
 enum status client_follow(struct client *c, double seconds)
@@ -64,13 +55,14 @@ enum status client_follow(struct client *c, double seconds)
 	struct client next = { .path = c->path };
 	double waited = 0;
 	char byte;
+	int err;
 
 	/* It says nothing more: this ends when it does. */
 	while (recv(c->fd, &byte, 1, 0) < 0 && errno == EINTR) {
 	}
-	while (!try_connect(&next)) {
+	while ((err = try_connect(&next))) {
 		if (waited > seconds)
-			return refused(c);
+			return refused(c, err);
 		sleep_s(LOOK_AGAIN_S);
 		waited += LOOK_AGAIN_S;
 	}
@@ -173,36 +165,4 @@ enum status client_call(struct client *c, const char *method, struct json_object
 	*result = json_object_get(get_member(response, "result"));
 	json_object_put(response);
 	return STATUS_OK;
-}
-
-struct json_object *get_member(struct json_object *from, const char *name)
-{
-	struct json_object *value = NULL;
-
-	json_object_object_get_ex(from, name, &value);
-	return value;
-}
-
-uint64_t get_u64(struct json_object *from, const char *name)
-{
-	return json_object_get_uint64(get_member(from, name));
-}
-
-const char *get_text(struct json_object *from, const char *name)
-{
-	struct json_object *value = get_member(from, name);
-
-	return value ? json_object_get_string(value) : "";
-}
-
-bool get_bool(struct json_object *from, const char *name)
-{
-	return json_object_get_boolean(get_member(from, name));
-}
-
-void print_json(struct json_object *what)
-{
-	puts(json_object_to_json_string_ext(what, JSON_C_TO_STRING_PRETTY |
-							  JSON_C_TO_STRING_SPACED |
-							  JSON_C_TO_STRING_NOSLASHESCAPE));
 }

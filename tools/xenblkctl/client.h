@@ -7,9 +7,9 @@
 #ifndef XENBLKCTL_CLIENT_H
 #define XENBLKCTL_CLIENT_H
 
-#include <json-c/json.h>
-#include <stdbool.h>
 #include <stdint.h>
+
+#include "members.h"
 
 #define CLIENT_SOCKET "/run/xenblkd/rpc.sock"
 
@@ -45,14 +45,5 @@ enum status client_follow(struct client *c, double seconds);
  */
 enum status client_call(struct client *c, const char *method, struct json_object *params,
 			struct json_object **result);
-
-/* Members; 0, "" or false where there is none. */
-uint64_t get_u64(struct json_object *from, const char *name);
-const char *get_text(struct json_object *from, const char *name);
-bool get_bool(struct json_object *from, const char *name);
-struct json_object *get_member(struct json_object *from, const char *name);
-
-/* print_json - the whole of it, on standard output. */
-void print_json(struct json_object *what);
 
 #endif
