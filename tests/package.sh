@@ -113,6 +113,7 @@ check "it installs" in_root dpkg -i /old.deb
 check "it has the libraries that it wants" libraries_are_there
 check "the unit is enabled" is "$(in_root systemctl is-enabled xenblkd)" enabled
 check "that of one that stands by is not" is "$(in_root systemctl is-enabled xenblkd-standby)" disabled
+check "nor that of counters for xentop" is "$(in_root systemctl is-enabled xenblkd-xentop)" disabled
 check "the state directory is root's alone" is "$(stat -c '%a %U' "$root/run/xenblkd")" "700 root"
 check "the configuration holds" prints '# poll-us = (not set)' in_root xenblkd --check-config
 echo 'poll-us = 77' >>"$root/etc/xenblkd/xenblkd.conf"
@@ -127,8 +128,10 @@ check "the new configuration lies beside it" grep -q 'see xenblkd.conf(5)' "$roo
 check "the unit stays disabled" is "$(in_root systemctl is-enabled xenblkd)" disabled
 check "systemd has nothing to say about the unit" is \
 	"$(in_root systemd-analyze verify --man=yes /lib/systemd/system/xenblkd.service 2>&1)" ""
-check "nor about that of one that stands by" is \
-	"$(in_root systemd-analyze verify --man=yes /lib/systemd/system/xenblkd-standby.service 2>&1)" ""
+for unit in xenblkd-standby xenblkd-xentop; do
+	check "nor about $unit" is \
+		"$(in_root systemd-analyze verify --man=yes /lib/systemd/system/$unit.service 2>&1)" ""
+done
 sed 's/^Restart=/Restrat=/' "$root/lib/systemd/system/xenblkd.service" >"$root/lib/systemd/system/wrong.service"
 check "as it has about a wrong one" prints Restrat in_root systemd-analyze verify /lib/systemd/system/wrong.service
 rm "$root/lib/systemd/system/wrong.service"

@@ -33,6 +33,7 @@ enum status cmd_top(struct context *ctx);
 enum status cmd_resize(struct context *ctx);
 enum status cmd_trace(struct context *ctx);
 enum status cmd_log(struct context *ctx);
+enum status cmd_xentop(struct context *ctx);
 
 /* simple - calls a method, and prints what it says if that is wanted. Takes @params. */
 enum status call_and_print(struct context *ctx, const char *method, struct json_object *params);

@@ -97,6 +97,8 @@ static const struct command commands[] = {
 	{ "detach", "DISK", "take back one that was attached so", 1, 1, cmd_detach },
 	{ "upgrade", "", "hand all disks over to the daemon that stands by", 0, 0, cmd_upgrade },
 	{ "log", "LEVEL", "log less or more: error, warning, info or debug", 1, 1, cmd_log },
+	{ "xentop", "[DIR]", "let xentop have counters of the disks, for as long as this runs", 0,
+	  1, cmd_xentop },
 	{ "call", "METHOD [JSON]", "any method that is answered at --socket, as SPDK's at its own",
 	  1, 2, cmd_call },
 };

@@ -128,8 +128,31 @@ has_more() {
 	[ "$(counter writes)" -gt "$1" ]
 }
 
+# xentop_has COLUMN NUMBER - of the guest, in what xentop prints
+xentop_has() {
+	xentop -b -i 1 >/tmp/xentop
+	is "$(awk -v name="$1" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) column = i }
+		$1 == "g1" { print $column }' /tmp/xentop)" "$2"
+}
+
+# Its counters are the daemon's, before the guest reads and afterwards.
+xentop_follows() {
+	local before after
+	before=$(counter reads)
+	wait_for 20 xentop_has VBD_RD "$before" &&
+	guest_run g1 dd if=/dev/xvda of=/dev/null bs=4k count=50 iflag=direct &&
+	after=$(counter reads) &&
+	[ "$after" -ge $((before + 50)) ] &&
+	wait_for 20 xentop_has VBD_RD "$after" &&
+	xentop_has VBD_RSECT $(($(counter "bytes read") / 512))
+}
+
+xentop_ends() {
+	kill "$1" && wait "$1" && not xenstore-exists "/local/domain/0/backend/qdisk/$(guest_domid g1)"
+}
+
 dom0() {
-	local turn drive
+	local turn drive xentop_pid
 	drive=$(nvme_bdf disk1)
 	check "xenblkd starts" start_xenblkd
 	MEMORY=384 check "xl creates the guest" guest_create g1 pv "$(disk xvda "file:$(nvme_of disk0)")"
@@ -142,6 +165,11 @@ dom0() {
 	check "a disk that is none is named" fails_into /tmp/said xenblkctl show g1/xvdz
 	check "with what to do" says /tmp/said '"xenblkctl list" shows'
 
+	xenblkctl xentop >/tmp/xentop.log 2>&1 &
+	xentop_pid=$!
+	check "xentop shows what the guest reads" xentop_follows
+	check "until that is ended, and takes all of it back" xentop_ends $xentop_pid
+	check_not "then it does not" xentop_has VBD_RD "$(counter reads)"
 	check "top looks twice" is "$(xenblkctl --interval=0.5 --count=2 top | grep -c '/xvda')" 2
 	check "the daemon says more" xenblkctl log debug
 	check "a second disk is attached" xenblkctl attach g1 xvdb "file:$(nvme_of disk1)"
