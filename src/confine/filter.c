@@ -74,6 +74,11 @@ static const int calls[] = {
 	SCMP_SYS(rt_sigreturn),
 	SCMP_SYS(sigaltstack),
 	SCMP_SYS(getpid),
+	/* libsystemd, when it tells systemd */
+	SCMP_SYS(getuid),
+	SCMP_SYS(geteuid),
+	SCMP_SYS(getgid),
+	SCMP_SYS(getegid),
 	SCMP_SYS(tgkill),
 	SCMP_SYS(exit_group),
 	/* Disks: found, opened, locked, described; sysfs of a drive; files of the state directory. */

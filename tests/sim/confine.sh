@@ -64,6 +64,18 @@ start_daemon_as_the_unit() {
 	wait_for 20 daemon_ready
 }
 
+# What the daemon tells systemd, which asks for it in the environment.
+start_systemd() {
+	python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1])
+while True:
+    print(s.recv(4096).decode(), flush=True)' "$XENSIM_DIR/notify" >"$XENSIM_DIR/told" &
+	nvme_pids+=" $!"
+	wait_for 10 [ -S "$XENSIM_DIR/notify" ]
+}
+
 # refuses_to_start TEXT OPTION... - a daemon beside the one that runs, if one does
 refuses_to_start() {
 	local text=$1
@@ -133,7 +145,11 @@ if [ "$(id -u)" = 0 ]; then
 fi
 check "and ends" stop_daemon
 if [ "$(id -u)" = 0 ]; then
+	check "there is a systemd" start_systemd
+	export NOTIFY_SOCKET=$XENSIM_DIR/notify
 	check "the capabilities that its unit has are enough to start with" start_daemon_as_the_unit
+	unset NOTIFY_SOCKET
+	check "systemd is told" wait_for 10 grep -q READY=1 "$XENSIM_DIR/told"
 	check "of which it keeps two" threads_have CapEff 0000000000200002
 	check "and it ends" stop_daemon
 fi
