@@ -199,7 +199,7 @@ nvme_bdf() {
 
 # disk VDEV TARGET [ACCESS] - a line of xl's disk configuration, for our backend
 disk() {
-	echo "format=raw,vdev=$1,access=${3:-rw},backendtype=phy,script=block-xenblkd,target=$2"
+	echo "script=block-xenblkd,vdev=$1,access=${3:-rw},target=$2"
 }
 
 # ----- guests
