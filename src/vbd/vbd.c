@@ -365,8 +365,10 @@ static int bind_queues(struct vbd *v, struct error *e)
 	}
 	if (!err)
 		return 0;
-	error_set(e, -err, "cannot serve event channel %u: %s", v->queues[i].queue->remote_port,
-		  strerror(-err));
+	error_set(e, -err,
+		  "cannot serve event channel %u: %s; if the guest is alive, has another backend "
+		  "it (is xen-blkback loaded)?",
+		  v->queues[i].queue->remote_port, strerror(-err));
 	while (i)
 		queue_unbind(v->queues[--i].queue);
 	return err;

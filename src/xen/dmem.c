@@ -212,7 +212,10 @@ static int create_granted(struct dmem *d, uint32_t domid, struct error *why)
 	}
 	gntshr = xengntshr_open(NULL, 0);
 	if (!gntshr) {
-		err = error_set(why, errno, "no gntalloc device: %s", strerror(errno));
+		err = error_set(why, errno,
+				"no gntalloc device: %s; expected the module xen-gntalloc "
+				"(modprobe xen-gntalloc)",
+				strerror(errno));
 		goto fail;
 	}
 	raise_limits(d->nr_pages);
