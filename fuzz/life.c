@@ -303,7 +303,7 @@ static void read_answers(void)
 		int16_t status;
 
 		memcpy(&id, slot, sizeof(id));
-		memcpy(&status, slot + life.abi->response_status, sizeof(status));
+		memcpy(&status, slot + offsetof(struct abi_response, status), sizeof(status));
 		must(id < QUEUE_MAX_IOS && life.asked[id]);
 		/* The last of them of a flush: see queue.c. */
 		must((status <= BLKIF_RSP_OKAY && status >= BLKIF_RSP_EOPNOTSUPP) || status == -5);

@@ -110,7 +110,7 @@ static void answer(struct guest *g)
 		return;
 	ring_respond(&g->ring, req->id, req->operation, BLKIF_RSP_OKAY);
 	must(!memcmp(at, &req->id, sizeof(req->id)));
-	must(at[abi->response_operation] == req->operation);
+	must(at[offsetof(struct abi_response, operation)] == req->operation);
 	g->first++;
 	g->nr--;
 }

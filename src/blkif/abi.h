@@ -16,8 +16,18 @@
 
 #include <stdint.h>
 
-/* Requests of every ABI fit into this many bytes. */
+/* A request of any ABI has so many bytes. */
+#define ABI_REQUEST_MIN_BYTES 108
 #define ABI_REQUEST_MAX_BYTES 112
+
+/* A response of any ABI: all of it, or all but the padding. */
+struct abi_response {
+	uint64_t id;
+	uint8_t operation;
+	uint8_t none;
+	int16_t status;
+	uint32_t padding;
+};
 
 struct abi {
 	const char *protocol; /* the value of the node "protocol" */
@@ -30,10 +40,6 @@ struct abi {
 	uint8_t segments; /* first struct blkif_request_segment; these are 8 bytes in every ABI;
 			     nr_sectors of a discard */
 	uint8_t indirect_grefs; /* of an indirect request; its nr_segments is at 2 in every ABI */
-
-	/* Offsets in a response; id is at 0 in every ABI. */
-	uint8_t response_operation;
-	uint8_t response_status;
 };
 
 extern const struct abi abi_x86_64, abi_x86_32;

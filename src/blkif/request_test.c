@@ -97,8 +97,9 @@ static void x86_64_table_is_the_layout_of_aligned_structs(void)
 	check_eq(abi_x86_64.id, offsetof(struct x86_64_indirect, id));
 	check_eq(abi_x86_64.sector_number, offsetof(struct x86_64_indirect, sector_number));
 	check_eq(abi_x86_64.indirect_grefs, offsetof(struct x86_64_indirect, indirect_grefs));
-	check_eq(abi_x86_64.response_operation, offsetof(struct x86_64_response, operation));
-	check_eq(abi_x86_64.response_status, offsetof(struct x86_64_response, status));
+	check_eq(offsetof(struct abi_response, operation),
+		 offsetof(struct x86_64_response, operation));
+	check_eq(offsetof(struct abi_response, status), offsetof(struct x86_64_response, status));
 }
 
 static void x86_32_table_is_the_layout_of_packed_structs(void)
@@ -111,8 +112,9 @@ static void x86_32_table_is_the_layout_of_packed_structs(void)
 	check_eq(abi_x86_32.id, offsetof(struct x86_32_indirect, id));
 	check_eq(abi_x86_32.sector_number, offsetof(struct x86_32_indirect, sector_number));
 	check_eq(abi_x86_32.indirect_grefs, offsetof(struct x86_32_indirect, indirect_grefs));
-	check_eq(abi_x86_32.response_operation, offsetof(struct x86_32_response, operation));
-	check_eq(abi_x86_32.response_status, offsetof(struct x86_32_response, status));
+	check_eq(offsetof(struct abi_response, operation),
+		 offsetof(struct x86_32_response, operation));
+	check_eq(offsetof(struct abi_response, status), offsetof(struct x86_32_response, status));
 }
 
 static void finds_abi_by_protocol(void)

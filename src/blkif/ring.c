@@ -11,16 +11,15 @@
 
 _Static_assert(RING_HEADER_BYTES == 64, "the same in every ABI");
 
-/* Responses of every ABI fit into this many bytes. */
-#define RESPONSE_MAX_BYTES 16
-
-_Static_assert(sizeof(struct blkif_response) <= RESPONSE_MAX_BYTES, "responses fit");
-
 /*
  * Volatile, so that the compiler neither reads a word twice nor leaves a read out; aliasing,
  * because what the guest stores there has no type of ours.
  */
 typedef volatile uint32_t shared_word __attribute__((may_alias));
+
+/* For what is copied: as much as one load takes, wherever it lies. */
+typedef uint32_t piece __attribute__((vector_size(16), may_alias, aligned(4)));
+typedef volatile piece shared_piece;
 
 /* The four indices; the entries behind them only by entry_at(), which knows the ABI. */
 static struct blkif_sring *sring(const struct ring *r)
@@ -106,31 +105,50 @@ int ring_pending(const struct ring *r)
 	return (int)pending;
 }
 
+static void copy_piece(struct raw_request *raw, const uint8_t *from, size_t at)
+{
+	piece p = *(const shared_piece *)(from + at);
+
+	memcpy(raw->bytes + at, &p, sizeof(p));
+}
+
 void ring_copy_request(const struct ring *r, struct raw_request *raw)
 {
-	const shared_word *from = (const shared_word *)entry_at(r, r->req_cons);
-	size_t entry_bytes = r->abi->entry_bytes, at;
+	const uint8_t *from = entry_at(r, r->req_cons);
+	size_t at;
 
+	for (at = 0; at < ABI_REQUEST_MIN_BYTES / sizeof(piece) * sizeof(piece);
+	     at += sizeof(piece))
+		copy_piece(raw, from, at);
+	if (r->abi->entry_bytes == ABI_REQUEST_MAX_BYTES) {
+		copy_piece(raw, from, at);
+		return;
+	}
 	/* Words divide entries of every ABI; the last x86_32 entry must not be read past its end. */
-	for (at = 0; at < entry_bytes; at += sizeof(*from)) {
-		uint32_t word = from[at / sizeof(*from)];
+	for (; at < r->abi->entry_bytes; at += sizeof(uint32_t)) {
+		uint32_t word = *(const shared_word *)(from + at);
 
 		memcpy(raw->bytes + at, &word, sizeof(word));
 	}
 	memset(raw->bytes + at, 0, sizeof(raw->bytes) - at);
 }
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "as every Xen machine");
+_Static_assert(offsetof(struct abi_response, operation) == 8 &&
+		       offsetof(struct abi_response, status) == 10,
+	       "one word");
+
 void ring_respond(struct ring *r, uint64_t id, uint8_t operation, int16_t status)
 {
-	const struct abi *abi = r->abi;
-	uint8_t response[RESPONSE_MAX_BYTES] = { 0 };
+	/* Put together in memory, it would be read back in another size than written: that takes long. */
+	uint32_t word = operation | (uint32_t)(uint16_t)status << 16, padding = 0;
+	uint8_t *at = entry_at(r, r->rsp_prod);
 
 	assert(ring_unanswered(r));
-	memcpy(response, &id, sizeof(id));
-	response[abi->response_operation] = operation;
-	memcpy(response + abi->response_status, &status, sizeof(status));
-
-	memcpy(entry_at(r, r->rsp_prod), response, abi->response_bytes);
+	memcpy(at, &id, sizeof(id));
+	memcpy(at + sizeof(id), &word, sizeof(word));
+	if (r->abi->response_bytes > sizeof(id) + sizeof(word))
+		memcpy(at + sizeof(id) + sizeof(word), &padding, sizeof(padding));
 	r->rsp_prod++;
 }
 

@@ -259,7 +259,7 @@ static int16_t answer(struct rig *rig, struct io *io)
 	memcpy(&status,
 	       (uint8_t *)rig->ring_page + 64 +
 		       (rig->q->ring.rsp_prod - 1) % 32 * (size_t)abi_x86_64.entry_bytes +
-		       abi_x86_64.response_status,
+		       offsetof(struct abi_response, status),
 	       sizeof(status));
 	return status;
 }
