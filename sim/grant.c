@@ -92,10 +92,14 @@ static void end(void)
 	__atomic_store_n(&sim()->doing.active, false, __ATOMIC_RELEASE);
 }
 
-int16_t sim_grant_map(uint16_t domid, uint16_t process, uint16_t granter, uint32_t ref,
-		      bool readonly, uint32_t *handle, uint32_t *frame)
+/* Both are the hot half of a hypercall: by whom is known where they are called, and goes in there. */
+#define HOT static inline __attribute__((always_inline))
+
+HOT int16_t map_page(uint16_t domid, uint16_t process, uint16_t granter, uint32_t ref,
+		     bool readonly, uint32_t *handle, uint32_t *frame)
 {
-	struct sim_domain *d = domain(domid);
+	struct sim_state *s = sim();
+	struct sim_domain *d = &s->domains[domid];
 	int16_t status = check_entry(domid, granter, ref, readonly);
 	uint32_t at = d->maps_free;
 	struct sim_grant *g;
@@ -110,11 +114,11 @@ int16_t sim_grant_map(uint16_t domid, uint16_t process, uint16_t granter, uint32
 		at = d->maps_used++;
 	if (!process)
 		begin(domid, at);
-	g = &domain(granter)->grants[ref];
+	g = &s->domains[granter].grants[ref];
 	g->nr_maps++;
 	g->nr_writable += !readonly;
 	if (!process)
-		sim()->frames[g->frame].nr_device++;
+		s->frames[g->frame].nr_device++;
 	d->maps[at] = (struct sim_map){
 		.flags = (uint8_t)(SIM_MAPPED | (readonly ? SIM_MAP_READONLY : 0) |
 				   (process ? 0 : SIM_MAP_DEVICE)),
@@ -128,34 +132,46 @@ int16_t sim_grant_map(uint16_t domid, uint16_t process, uint16_t granter, uint32
 	return GNTST_okay;
 }
 
-int16_t sim_grant_unmap(uint16_t domid, uint32_t handle)
+HOT void unmap_page(uint16_t domid, uint32_t handle, struct sim_map *m, struct sim_grant *g)
 {
-	struct sim_domain *d = domain(domid);
-	struct sim_map map;
-	struct sim_grant *g;
+	struct sim_state *s = sim();
+	struct sim_domain *d = &s->domains[domid];
+	struct sim_map map = *m;
 
-	if (handle >= SIM_MAPS || !(d->maps[handle].flags & SIM_MAPPED))
-		return GNTST_bad_handle;
-	map = d->maps[handle];
 	if (map.flags & SIM_MAP_DEVICE)
 		begin(domid, handle);
-	d->maps[handle] = (struct sim_map){ .next = d->maps_free };
+	*m = (struct sim_map){ .next = d->maps_free };
 	d->maps_free = handle;
-	g = &domain(map.granter)->grants[map.ref];
 	g->nr_maps--;
 	g->nr_writable -= !(map.flags & SIM_MAP_READONLY);
 	if (map.flags & SIM_MAP_DEVICE)
-		sim()->frames[g->frame].nr_device--;
+		s->frames[g->frame].nr_device--;
 	if (!g->nr_maps && (g->flags & SIM_GRANT_ENDED))
-		forget(domain(map.granter), map.ref);
+		forget(&s->domains[map.granter], map.ref);
 	SIM_COUNT_GRANTS(mapped_pages, -1);
+}
+
+int16_t sim_grant_map(uint16_t domid, uint16_t process, uint16_t granter, uint32_t ref,
+		      bool readonly, uint32_t *handle, uint32_t *frame)
+{
+	return map_page(domid, process, granter, ref, readonly, handle, frame);
+}
+
+int16_t sim_grant_unmap(uint16_t domid, uint32_t handle)
+{
+	struct sim_map *m;
+
+	if (handle >= SIM_MAPS || !(domain(domid)->maps[handle].flags & SIM_MAPPED))
+		return GNTST_bad_handle;
+	m = &domain(domid)->maps[handle];
+	unmap_page(domid, handle, m, &domain(m->granter)->grants[m->ref]);
 	return GNTST_okay;
 }
 
 void sim_grant_op_map(uint16_t domid, struct gnttab_map_grant_ref *op)
 {
 	bool readonly = op->flags & GNTMAP_readonly;
-	uint32_t handle, frame;
+	uint32_t handle = 0, frame = 0;
 	int16_t status;
 
 	SIM_COUNT_GRANTS(maps, 1);
@@ -165,7 +181,7 @@ void sim_grant_op_map(uint16_t domid, struct gnttab_map_grant_ref *op)
 	else if (sim_fault(&sim()->controls.fail_map))
 		status = sim_fault_status();
 	else
-		status = sim_grant_map(domid, 0, op->dom, op->ref, readonly, &handle, &frame);
+		status = map_page(domid, 0, op->dom, op->ref, readonly, &handle, &frame);
 	if (status == GNTST_okay) {
 		op->handle = handle;
 		op->dev_bus_addr = (uint64_t)frame * SIM_PAGE_BYTES;
@@ -177,17 +193,18 @@ void sim_grant_op_map(uint16_t domid, struct gnttab_map_grant_ref *op)
 	end();
 }
 
-static int16_t unmap(uint16_t domid, const struct gnttab_unmap_grant_ref *op)
+HOT int16_t unmap(uint16_t domid, const struct gnttab_unmap_grant_ref *op)
 {
+	struct sim_domain *d = domain(domid);
+	struct sim_grant *g;
 	struct sim_map *map;
-	uint32_t frame;
 
 	if (op->handle >= SIM_MAPS)
 		return GNTST_bad_handle;
-	map = &domain(domid)->maps[op->handle];
+	map = &d->maps[op->handle];
 	if (map->flags & SIM_MAP_INTERRUPTED) {
-		*map = (struct sim_map){ .next = domain(domid)->maps_free };
-		domain(domid)->maps_free = (uint32_t)op->handle;
+		*map = (struct sim_map){ .next = d->maps_free };
+		d->maps_free = (uint32_t)op->handle;
 		return GNTST_okay;
 	}
 	/* Those of gntdev are mapped for the host, which user space cannot undo. */
@@ -196,10 +213,11 @@ static int16_t unmap(uint16_t domid, const struct gnttab_unmap_grant_ref *op)
 	/* Without the address nothing is undone, and Xen calls that well. */
 	if (!op->dev_bus_addr)
 		return GNTST_okay;
-	frame = domain(map->granter)->grants[map->ref].frame;
-	if (op->dev_bus_addr != (uint64_t)frame * SIM_PAGE_BYTES)
+	g = &domain(map->granter)->grants[map->ref];
+	if (op->dev_bus_addr != (uint64_t)g->frame * SIM_PAGE_BYTES)
 		return GNTST_general_error;
-	return sim_grant_unmap(domid, op->handle);
+	unmap_page(domid, op->handle, map, g);
+	return GNTST_okay;
 }
 
 void sim_grant_op_unmap(uint16_t domid, struct gnttab_unmap_grant_ref *op)

@@ -18,18 +18,14 @@
 
 #define MAGIC 0x3130306d69736e78ull /* "xnsim001" */
 
+struct sim_state *sim_machine;
+
 static struct {
 	pthread_mutex_t lock;
-	struct sim_state *state;
 	uint8_t *memory;
 	int memory_fd, processes_fd;
 	uint16_t process;
 } self = { .lock = PTHREAD_MUTEX_INITIALIZER, .memory_fd = -1, .processes_fd = -1 };
-
-struct sim_state *sim(void)
-{
-	return self.state;
-}
 
 uint16_t sim_process(void)
 {
@@ -87,7 +83,7 @@ void sim_lock(pthread_mutex_t *lock)
 	if (pthread_mutex_lock(lock) != EOWNERDEAD)
 		return;
 	/* Who had it was killed in the middle; a hypervisor would have gone on to the end. */
-	if (lock == &self.state->grants_lock)
+	if (lock == &sim_machine->grants_lock)
 		sim_grant_repair();
 	pthread_mutex_consistent(lock);
 }
@@ -103,7 +99,7 @@ void sim_unlock(pthread_mutex_t *lock)
  */
 uint32_t sim_frame_get(uint16_t owner)
 {
-	struct sim_state *s = self.state;
+	struct sim_state *s = sim_machine;
 	uint32_t frame = s->frames_free;
 
 	if (frame)
@@ -119,7 +115,7 @@ uint32_t sim_frame_get(uint16_t owner)
 
 void sim_frame_put(uint32_t frame)
 {
-	struct sim_state *s = self.state;
+	struct sim_state *s = sim_machine;
 
 	s->frames[frame] = (struct sim_frame){ .next = s->frames_free };
 	s->frames_free = frame;
@@ -193,7 +189,7 @@ static bool is_alive(uint16_t process)
 
 void sim_reap(void)
 {
-	struct sim_state *s = self.state;
+	struct sim_state *s = sim_machine;
 
 	sim_lock(&s->grants_lock);
 	for (uint16_t i = 1; i < SIM_PROCESSES; i++) {
@@ -210,7 +206,7 @@ void sim_reap(void)
 
 static int enter(void)
 {
-	struct sim_state *s = self.state;
+	struct sim_state *s = sim_machine;
 	int err = -ENFILE;
 
 	sim_reap();
@@ -239,20 +235,20 @@ static int attach(void)
 	if (self.processes_fd < 0)
 		return -errno;
 	flock(self.processes_fd, LOCK_EX);
-	self.state = map_file("state", sizeof(*self.state), &fd);
-	if (!self.state)
+	sim_machine = map_file("state", sizeof(*sim_machine), &fd);
+	if (!sim_machine)
 		goto fail;
 	close(fd);
 	self.memory = map_file("memory", (size_t)SIM_FRAMES * SIM_PAGE_BYTES, &self.memory_fd);
 	if (!self.memory)
 		goto unmap_state;
-	if (__atomic_load_n(&self.state->magic, __ATOMIC_ACQUIRE) != MAGIC)
-		state_init(self.state);
+	if (__atomic_load_n(&sim_machine->magic, __ATOMIC_ACQUIRE) != MAGIC)
+		state_init(sim_machine);
 	flock(self.processes_fd, LOCK_UN);
 	return enter();
 unmap_state:
-	munmap(self.state, sizeof(*self.state));
-	self.state = NULL;
+	munmap(sim_machine, sizeof(*sim_machine));
+	sim_machine = NULL;
 fail:
 	close(self.processes_fd);
 	return -errno;
@@ -266,12 +262,12 @@ int sim_open(void)
 	if (err)
 		return err;
 	pthread_mutex_lock(&self.lock);
-	if (!self.state)
+	if (!sim_machine)
 		err = attach();
 	else if (!self.process)
 		err = enter();
 	pthread_mutex_unlock(&self.lock);
-	if (!err && !self.state->domains[domid].alive)
+	if (!err && !sim_machine->domains[domid].alive)
 		sim_domain_create(domid);
 	return err;
 }
@@ -281,7 +277,7 @@ static void forked(void)
 {
 	char path[4096];
 
-	if (!self.state)
+	if (!sim_machine)
 		return;
 	close(self.processes_fd);
 	self.process = 0;
@@ -301,14 +297,14 @@ __attribute__((constructor)) static void loaded(void)
 
 void sim_domain_create(uint16_t domid)
 {
-	sim_lock(&self.state->grants_lock);
-	self.state->domains[domid].alive = true;
-	sim_unlock(&self.state->grants_lock);
+	sim_lock(&sim_machine->grants_lock);
+	sim_machine->domains[domid].alive = true;
+	sim_unlock(&sim_machine->grants_lock);
 }
 
 void sim_domain_destroy(uint16_t domid)
 {
-	struct sim_state *s = self.state;
+	struct sim_state *s = sim_machine;
 
 	sim_lock(&s->grants_lock);
 	s->domains[domid].alive = false;

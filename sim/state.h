@@ -145,7 +145,12 @@ struct sim_state {
 int sim_open(void);
 
 /* sim - the machine, after sim_open(). */
-struct sim_state *sim(void);
+extern struct sim_state *sim_machine;
+
+static inline struct sim_state *sim(void)
+{
+	return sim_machine;
+}
 
 /* sim_path - the name of a file in XENSIM_DIR. Return: 0 or -ENAMETOOLONG. */
 int sim_path(char *path, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
