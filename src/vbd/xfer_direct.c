@@ -32,11 +32,14 @@ static int direct_brought_in(struct pipeline *pl, struct io *io)
 		const struct segment *seg = &io->segments[i];
 		struct io_map *map = &io->maps[i];
 		uint8_t *window = NULL;
-
-		map->mapped =
+		bool mapped =
 			grant_batch_mapped(&pl->batch, io->first_op + i, &map->handle, &map->bus);
+
+		/* Which one it is before that it is one. */
+		record_order();
+		map->mapped = mapped;
 		POINT();
-		if (map->mapped)
+		if (mapped)
 			window = dmem_window(pl->dmem, map->bus);
 		if (!window) {
 			status = -EFAULT;
