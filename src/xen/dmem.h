@@ -43,7 +43,9 @@
 #define DMEM_NO_BUS	UINT64_MAX
 
 /* Bus addresses below 16 TiB; under ThreadSanitizer, which leaves less to reserve, 64 GiB. */
-#ifdef __SANITIZE_THREAD__
+#ifdef XENBLKD_WINDOW_BITS /* under valgrind there is less yet */
+#define DMEM_WINDOW_BITS XENBLKD_WINDOW_BITS
+#elif defined(__SANITIZE_THREAD__)
 #define DMEM_WINDOW_BITS 36
 #else
 #define DMEM_WINDOW_BITS 44
