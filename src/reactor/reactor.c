@@ -165,6 +165,7 @@ static void look_at_fds(struct reactor *r, int timeout_ms)
 	int nr = epoll_wait(r->epoll_fd, r->events, REACTOR_MAX_EVENTS, timeout_ms);
 
 	r->turns_since_fds = 0;
+	r->turn_ended_ns = 0;
 	for (r->nr_events = nr > 0 ? nr : 0, r->event = 0; r->event < r->nr_events; r->event++) {
 		struct reactor_fd *rfd = r->events[r->event].data.ptr;
 
@@ -197,9 +198,10 @@ static bool arm_all(struct reactor *r)
 
 static void reactor_turn(struct reactor *r)
 {
-	uint64_t start_ns = clock_ns();
+	uint64_t start_ns = r->turn_ended_ns ? r->turn_ended_ns : clock_ns();
 	uint32_t work;
 
+	r->turn_ended_ns = 0;
 	r->now_ns = start_ns;
 	counter_add(&r->stats.turns, 1);
 	if (r->slept_at_ns) {
@@ -208,7 +210,8 @@ static void reactor_turn(struct reactor *r)
 	}
 	work = poll_all(r);
 	if (work) {
-		counter_add(&r->stats.busy_ns, clock_ns() - start_ns);
+		r->turn_ended_ns = clock_ns();
+		counter_add(&r->stats.busy_ns, r->turn_ended_ns - start_ns);
 	} else if (r->stop) {
 		/* A poller has ended the loop: nothing would wake it. */
 		return;
@@ -224,6 +227,7 @@ static void reactor_turn(struct reactor *r)
 
 void reactor_run(struct reactor *r)
 {
+	r->turn_ended_ns = 0;
 	while (!r->stop)
 		reactor_turn(r);
 	r->stop = false;

@@ -67,7 +67,9 @@ struct reactor {
 	int event, nr_events;
 	uint64_t poll_ns; /* see reactor_poll_ns() */
 	uint64_t now_ns; /* time at the start of this turn */
-	uint64_t slept_at_ns; /* while it sleeps, and at the start of the turn after that; a counter */
+	uint64_t turn_ended_ns; /* where this one begins; 0: other things were done in between */
+	uint64_t
+		slept_at_ns; /* while it sleeps, and at the start of the turn after that; a counter */
 	uint32_t turns_since_fds; /* turns since the file descriptors were looked at */
 	bool stop;
 	struct reactor_stats stats;
