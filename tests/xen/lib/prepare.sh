@@ -145,6 +145,7 @@ make_dom0_image() {
 	cp "$1/vmlinux" "$root/boot/"
 	cp "$1/guest.img" "$root/boot/guest-base.img"
 	cp "$cache/root/usr/lib/grub-xen/grub-x86_64-xen.bin" "$root/boot/pv-grub"
+	cp "$cache/root/usr/lib/grub-xen/grub-i386-xen_pvh.bin" "$root/boot/grub-32"
 	copy_modules "$root" $dom0_modules
 	copy_libs "$root" /bin/bash /sbin/mke2fs /sbin/dmsetup "$root"/usr/lib/xen-4.17/bin/* "$root"/bin/xenstore-*
 	# xl loads it by name, for pthread_cancel().
