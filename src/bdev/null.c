@@ -4,7 +4,7 @@
  *
  * It shows what the rest of the datapath costs, and what a bdev looks like: copy it first. With
  * "null:SIZE,dma" it takes guests' pages by bus address, as a device would, and leaves them as they
- * are: what direct transfers cost is seen by that.
+ * are: what direct transfers cost is seen by that. "null:empty" is a tray with nothing in it: of no size.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +14,8 @@
 #include "dmem.h"
 #include "kinds.h"
 
-#define DMA ",dma"
+#define DMA   ",dma"
+#define EMPTY "empty"
 
 struct null {
 	struct bdev bdev;
@@ -51,6 +52,10 @@ static int size_parse(const char *text, uint64_t *size_bytes, bool *dma, struct 
 	uint64_t n = 0;
 	int shift;
 
+	if (!strcmp(text, EMPTY)) {
+		*size_bytes = 0;
+		return 0;
+	}
 	for (; *p >= '0' && *p <= '9'; p++) {
 		if (__builtin_mul_overflow(n, 10, &n) ||
 		    __builtin_add_overflow(n, (uint64_t)(*p - '0'), &n))

@@ -52,6 +52,16 @@ static void refuses_a_size_that_no_disk_has(void)
 	check(open_fails("null:18446744073709551616", false, ERANGE, "larger than 64 bits"));
 }
 
+static void an_empty_tray_has_no_size(void)
+{
+	struct bdev *bdev;
+
+	check_eq(open_uri("null:empty", true, &bdev, NULL), 0);
+	check_eq(bdev->info.size_bytes, 0);
+	bdev_close(bdev);
+	check(open_fails("null:empty,dma", true, EINVAL, "is not a size"));
+}
+
 static void takes_bus_addresses_if_asked_to_and_if_there_are_any(void)
 {
 	size_t window_bytes = (size_t)1 << DMEM_WINDOW_BITS;
@@ -146,6 +156,7 @@ int main(void)
 	tap_run(refuses_what_is_not_a_size);
 	tap_run(refuses_a_size_that_no_disk_has);
 	tap_run(says_whether_it_is_read_only);
+	tap_run(an_empty_tray_has_no_size);
 	tap_run(takes_bus_addresses_if_asked_to_and_if_there_are_any);
 	tap_run(forgets_what_is_written);
 	tap_run(reads_leave_no_stale_byte);

@@ -20,7 +20,7 @@
 #include "rpc.h"
 
 /* Of the methods and what they return: the first number grows when a client has to change. */
-#define CONTROL_API_VERSION "1.2"
+#define CONTROL_API_VERSION "1.3"
 
 struct control_args {
 	struct backend *backend;
@@ -88,6 +88,7 @@ int disk_list(struct rpc_call *call, struct json_object **result);
 int disk_get(struct rpc_call *call, struct json_object **result);
 int disk_set(struct rpc_call *call, struct json_object **result);
 int disk_resize(struct rpc_call *call, struct json_object **result);
+int disk_insert(struct rpc_call *call, struct json_object **result);
 int disk_attach(struct rpc_call *call, struct json_object **result);
 int disk_detach(struct rpc_call *call, struct json_object **result);
 int disk_trace(struct rpc_call *call, struct json_object **result);

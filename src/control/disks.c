@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "control.h"
+#include "medium.h"
 
 /* @vdev: as the toolstack calls it ("xvda"), or the number of the device. */
 static bool has_vdev(const struct vbd *v, const char *vdev)
@@ -135,6 +136,24 @@ int disk_resize(struct rpc_call *call, struct json_object **result)
 	*result = json_object_new_object();
 	json_put_text(*result, "disk", v->name);
 	json_put_u64(*result, "size_bytes", v->bdev->info.size_bytes);
+	return 0;
+}
+
+/* Whether it opens is seen when what is in flight has ended. */
+int disk_insert(struct rpc_call *call, struct json_object **result)
+{
+	const char *uri;
+	struct vbd *v;
+	int err = control_find_disk(call, &v);
+
+	if (!err)
+		err = rpc_param_text(call, "bdev", &uri);
+	if (!err)
+		err = medium_set(v, uri, &call->e);
+	if (err)
+		return err;
+	*result = json_object_new_object();
+	json_put_text(*result, "disk", v->name);
 	return 0;
 }
 

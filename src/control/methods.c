@@ -119,6 +119,7 @@ static const struct rpc_method methods[] = {
 	{ "reactor.set", "poll_us", reactor_set },
 	{ "bdev.list", NULL, bdev_list },
 	{ "disk.resize", "disk", disk_resize },
+	{ "disk.insert", "disk, bdev", disk_insert },
 	{ "disk.attach", "domain, vdev, bdev, [read_only], [settings]", disk_attach },
 	{ "disk.detach", "disk", disk_detach },
 	{ "disk.trace", "disk, [op], [min_us], [errors]", disk_trace },

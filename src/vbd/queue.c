@@ -774,11 +774,13 @@ static void stop_fn(struct reactor_msg *msg)
 
 void queue_stop(struct queue *q)
 {
-	if (q->homeless) {
+	if (q->homeless || q->parted) {
+		q->parted = false;
 		reactor_send(q->control, &q->drained_msg);
-	} else if (q->move_to) {
+	} else if (q->move_to || q->parting) {
 		/* It is being stopped already, and goes nowhere after that. */
 		q->move_to = NULL;
+		q->parting = false;
 	} else {
 		reactor_send(q->pipeline->reactor, &q->stop_msg);
 	}
@@ -790,11 +792,44 @@ void queue_move(struct queue *q, struct pipeline *to)
 	q->move_to = to;
 }
 
+void queue_part(struct queue *q)
+{
+	if (!q->move_to)
+		queue_stop(q);
+	q->move_to = NULL;
+	q->parting = true;
+}
+
 /* Of a queue that is nobody's. Return: 0, or -errno and it still is. */
+static int resume(struct queue *q)
+{
+	int err;
+
+	q->stopping = q->ended = q->starved = q->short_of_room = q->held = false;
+	q->due_ns = UINT64_MAX;
+	err = queue_bind(q);
+	if (!err)
+		queue_start(q);
+	return err;
+}
+
+int queue_rejoin(struct queue *q, const struct queue_args *args)
+{
+	int err;
+
+	q->parted = false;
+	q->bdev = args->bdev;
+	q->limits = args->limits;
+	q->direct_from_bytes = args->direct_from_bytes;
+	err = resume(q);
+	q->homeless = err;
+	return err;
+}
+
+/* Likewise. */
 static int settle_at(struct queue *q, struct pipeline *to)
 {
 	struct share *share = share_get(&to->shares, q->domid);
-	int err;
 
 	if (!share)
 		return -ENOMEM;
@@ -803,12 +838,7 @@ static int settle_at(struct queue *q, struct pipeline *to)
 	to->nr_queues++;
 	q->share = share;
 	q->pipeline = to;
-	q->stopping = q->ended = q->starved = q->short_of_room = q->held = false;
-	q->due_ns = UINT64_MAX;
-	err = queue_bind(q);
-	if (!err)
-		queue_start(q);
-	return err;
+	return resume(q);
 }
 
 static void moved(struct queue *q)
@@ -894,10 +924,15 @@ static void drained_fn(struct reactor_msg *msg)
 {
 	struct queue *q = container_of(msg, struct queue, drained_msg);
 
-	if (q->move_to)
+	if (q->move_to) {
 		moved(q);
-	else
+	} else if (q->parting) {
+		q->parting = false;
+		q->parted = true;
+		q->events.parted(q->events.arg);
+	} else {
 		q->events.drained(q->events.arg);
+	}
 }
 
 static int by_req_idx(const void *a, const void *b)

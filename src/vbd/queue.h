@@ -34,6 +34,8 @@ struct queue_events {
 	void (*broken)(void *arg);
 	/* Stopped: nothing in flight, port unbound, channel gone. queue_destroy() may follow. */
 	void (*drained)(void *arg);
+	/* The same, but for that: queue_rejoin() is to follow, or queue_stop(). */
+	void (*parted)(void *arg);
 	void *arg;
 };
 
@@ -128,6 +130,7 @@ struct queue {
 	/* The control thread's. */
 	struct pipeline *move_to; /* once it is drained; NULL: nowhere */
 	bool homeless; /* no reactor could take it */
+	bool parting, parted; /* from its bdev: see queue_part() */
 
 	struct queue_stats stats;
 	struct trace *trace; /* NULL: nobody wants to know */
@@ -175,8 +178,27 @@ void queue_move(struct queue *q, struct pipeline *to);
 
 static inline bool queue_moves(const struct queue *q)
 {
-	return q->move_to != NULL;
+	return q->move_to || q->parting || q->parted;
 }
+
+/**
+ * queue_part - finishes what was taken, and lets go of its bdev; then events.parted()
+ *
+ * The guest notices nothing but a pause, as with queue_move(). Should it move, it stays. One that is
+ * stopped before it is joined again has its events.drained() as any other.
+ *
+ * Thread: control. Not of one that has been stopped.
+ */
+void queue_part(struct queue *q);
+
+/**
+ * queue_rejoin - goes on with another bdev
+ *
+ * @args: bdev, limits and direct_from_bytes are looked at
+ *
+ * Thread: control, after events.parted(). Return: 0; or -errno: it is of no more use, and is to be stopped.
+ */
+int queue_rejoin(struct queue *q, const struct queue_args *args);
 
 /* queue_resize - the disk has another size by now. Thread: control. */
 void queue_resize(struct queue *q, uint64_t size_bytes);

@@ -12,18 +12,13 @@
 #include "grant.h"
 #include "inherit.h"
 #include "leftover.h"
+#include "medium.h"
 #include "point.h"
 #include "twin.h"
 #include "vbd_store.h"
 
 /* Not one of negotiate's: there is nothing more to feed in. */
 #define NO_EVENT NEGOTIATE_NR_EVENTS
-
-/*
- * A device that somebody has may come free in a moment: a daemon that was killed is not quite dead yet, a
- * disk whose removal we have not heard of. One that a disk of ours lets go of does.
- */
-#define BUSY_NS (1000000 * NS_PER_US)
 
 static void vbd_feed(struct vbd *v, enum negotiate_event event);
 
@@ -42,8 +37,7 @@ static bool vbd_watch(struct vbd *v, bool on)
 	return on ? xs_watch(xs, path, token) : xs_unwatch(xs, path, token);
 }
 
-/* For a line about something that the guest can bring about as often as it likes. */
-static bool may_log(struct vbd *v, struct log_limit *limit)
+bool vbd_may_log(struct vbd *v, struct log_limit *limit)
 {
 	if (!log_allowed(limit, clock_ns()))
 		return false;
@@ -53,91 +47,12 @@ static bool may_log(struct vbd *v, struct log_limit *limit)
 	return true;
 }
 
-/* What is wrong with the disk; ACTION_REPORT writes it to xenstore. */
-static void set_error(struct vbd *v, enum log_level level, int err, const struct error *e)
+void vbd_set_error(struct vbd *v, enum log_level level, int err, const struct error *e)
 {
 	v->err = err;
 	v->error = *e;
-	if (may_log(v, &v->error_limit))
+	if (vbd_may_log(v, &v->error_limit))
 		log_line(level, "%s: %s", v->name, e->text);
-}
-
-static bool lets_go(const struct vbd *v)
-{
-	return v->bdev && (v->removed || v->state == NEGOTIATE_DRAINING ||
-			   v->state == NEGOTIATE_FAILING || v->state == NEGOTIATE_YIELDING);
-}
-
-static bool may_come_free(const struct vbd *v)
-{
-	const struct vbd *other;
-
-	list_for_each (other, v->host->vbds, link) {
-		if (lets_go(other) && !strcmp(other->config.uri, v->config.uri))
-			return true;
-	}
-	return clock_ns() - v->busy_since_ns < BUSY_NS;
-}
-
-/* Return: true if it is to be waited for. */
-static bool vbd_busy(struct vbd *v, const struct error *e)
-{
-	if (!v->busy_since_ns) {
-		v->busy_since_ns = clock_ns();
-		if (!v->hushed)
-			log_info("%s: waits a moment: %s", v->name, e->text);
-	}
-	return may_come_free(v);
-}
-
-static enum negotiate_event vbd_open(struct vbd *v)
-{
-	struct bdev_open_args args = {
-		.read_only = v->config.read_only,
-		.dmem = v->host->dmem,
-		.state_dir = v->host->state_dir,
-	};
-	struct error e = { "" };
-	bool found = false;
-	int err = transfer_cut(v->config.uri, &v->config.transfer, &found, &e);
-
-	/* It is there the first time alone, and holds for all that follow. */
-	v->config.has_transfer |= found;
-	if (!err)
-		v->bdev = twin_bdev(v);
-	/* Closed and opened again with each turn of the frontend from 6 to 1. */
-	v->hushed = !may_log(v, &v->news_limit);
-	log_hush(v->hushed);
-	if (!err && !v->bdev)
-		err = bdev_open(v->config.uri, &args, &v->bdev, &e);
-	log_hush(false);
-	if (err == -EBUSY && vbd_busy(v, &e)) {
-		v->bdev = NULL;
-		v->wants_retry = true;
-		v->host->retry_later(v->host);
-		return EVENT_OPEN_BUSY;
-	}
-	v->busy_since_ns = 0;
-	if (err) {
-		v->bdev = NULL;
-		set_error(v, LOG_LEVEL_ERROR, err, &e);
-		return EVENT_OPEN_FAILED;
-	}
-	if (!v->hushed)
-		log_info("%s: opened %s: %" PRIu64 " MiB%s%s", v->name, v->config.uri,
-			 v->bdev->info.size_bytes >> 20, v->config.read_only ? ", read-only" : "",
-			 twin_shares(v) ? ", which its machine has in another domain" : "");
-	return EVENT_OPENED;
-}
-
-static void vbd_close_bdev(struct vbd *v)
-{
-	log_hush(v->hushed);
-	if (v->bdev && !twin_shares(v))
-		bdev_close(v->bdev);
-	log_hush(false);
-	v->bdev = NULL;
-	v->publishes_late = false;
 }
 
 static void on_broken(void *arg)
@@ -146,7 +61,20 @@ static void on_broken(void *arg)
 	struct error e;
 	int err = error_set(&e, EPROTO, "the guest's ring claims more requests than it has slots");
 
-	set_error(v, LOG_LEVEL_WARNING, err, &e);
+	vbd_set_error(v, LOG_LEVEL_WARNING, err, &e);
+	vbd_feed(v, EVENT_BROKEN);
+}
+
+static void on_parted(void *arg)
+{
+	medium_parted(arg);
+}
+
+void vbd_fail(struct vbd *v, int err)
+{
+	struct error e = v->error;
+
+	vbd_set_error(v, LOG_LEVEL_ERROR, err, &e);
 	vbd_feed(v, EVENT_BROKEN);
 }
 
@@ -209,7 +137,7 @@ static void on_drained(void *arg)
 
 	if (--v->nr_undrained)
 		return;
-	if (may_log(v, &v->news_limit))
+	if (vbd_may_log(v, &v->news_limit))
 		log_stats(v);
 	vbd_destroy_queues(v);
 	twin_look_again(v);
@@ -224,7 +152,7 @@ const struct transfer *vbd_transfer(const struct vbd *v)
 					: &v->host->transfer;
 }
 
-static uint32_t direct_from_bytes(const struct vbd *v)
+uint32_t vbd_direct_from_bytes(const struct vbd *v)
 {
 	const struct transfer *t = vbd_transfer(v);
 
@@ -238,14 +166,14 @@ static void warn_not_direct(struct vbd *v)
 	const struct transfer *t = &v->config.transfer;
 
 	if (v->config.has_transfer && !t->direct_from_bytes && v->bdev->info.dma &&
-	    !dmem_has_window(v->host->dmem) && may_log(v, &v->error_limit))
+	    !dmem_has_window(v->host->dmem) && vbd_may_log(v, &v->error_limit))
 		log_warning("%s: transfer=direct is not to be had in this domain: data is copied",
 			    v->name);
 }
 
 void vbd_transfer_words(const struct vbd *v, char *text, size_t size)
 {
-	uint32_t from_bytes = direct_from_bytes(v);
+	uint32_t from_bytes = vbd_direct_from_bytes(v);
 
 	if (v->nr_queues && v->queues[0].queue->persistent)
 		snprintf(text, size, "persistent");
@@ -273,6 +201,17 @@ static uint64_t poll_ns(const struct vbd *v)
 	return s->poll_us == SETTINGS_POLL_DAEMONS ? QUEUE_POLL_REACTORS : s->poll_us * NS_PER_US;
 }
 
+void vbd_queue_limits(const struct vbd *v, struct request_limits *out)
+{
+	*out = (struct request_limits){
+		.size_bytes = v->bdev->info.size_bytes,
+		.read_only = v->config.read_only,
+		.flush = v->bdev->info.flush,
+		.discard = vbd_discards(v),
+		.max_indirect_segments = TABLE_SEGMENTS,
+	};
+}
+
 static int make_queue(struct vbd *v, const struct transport *t, struct error *e)
 {
 	struct vbd_host *host = v->host;
@@ -282,16 +221,14 @@ static int make_queue(struct vbd *v, const struct transport *t, struct error *e)
 	struct queue_args args = {
 		.pipeline = datapath_choose(host->datapath),
 		.control = host->control,
-		.events = { .broken = on_broken, .drained = on_drained, .arg = v },
+		.events = { .broken = on_broken,
+			    .drained = on_drained,
+			    .parted = on_parted,
+			    .arg = v },
 		.domid = v->config.domid,
 		.remote_port = tq->event_channel,
-		.limits = { .size_bytes = v->bdev->info.size_bytes,
-			    .read_only = v->config.read_only,
-			    .flush = v->bdev->info.flush,
-			    .discard = vbd_discards(v),
-			    .max_indirect_segments = TABLE_SEGMENTS },
 		.bdev = v->bdev,
-		.direct_from_bytes = direct_from_bytes(v),
+		.direct_from_bytes = vbd_direct_from_bytes(v),
 		.persistent = goes_persistent(v, t),
 		.poll_ns = poll_ns(v),
 		.state_dir = host->state_dir,
@@ -312,6 +249,7 @@ static int make_queue(struct vbd *v, const struct transport *t, struct error *e)
 	if (err)
 		return error_set(e, -err, "cannot map ring %u, %u pages from grant %u: %s",
 				 v->nr_queues, t->nr_ring_pages, tq->ring_refs[0], strerror(-err));
+	vbd_queue_limits(v, &args.limits);
 	memcpy(args.identity.refs, tq->ring_refs, t->nr_ring_pages * sizeof(tq->ring_refs[0]));
 	vbd_record_name(v, disk, sizeof(disk));
 	snprintf(name, sizeof(name), "%s-queue-%u", disk, v->nr_queues);
@@ -395,11 +333,19 @@ static int make_queues(struct vbd *v, const struct transport *t, struct error *e
 	return 0;
 }
 
-/* Its properties are in xenstore, and so is an error that is none any more. */
+void vbd_report_any(struct vbd *v)
+{
+	if (v->err)
+		vbd_report(v);
+	else
+		vbd_unreport(v);
+}
+
+/* Its properties are in xenstore, and an error that is none any more is not. */
 static void publish(struct vbd *v)
 {
-	vbd_unreport(v);
 	vbd_publish(v);
+	vbd_report_any(v);
 	v->publishes_late = false;
 }
 
@@ -430,12 +376,12 @@ static enum negotiate_event vbd_connect(struct vbd *v)
 	if (err) {
 		if (v->publishes_late)
 			publish(v);
-		set_error(v, LOG_LEVEL_WARNING, err, &e);
+		vbd_set_error(v, LOG_LEVEL_WARNING, err, &e);
 		return EVENT_CONNECT_FAILED;
 	}
 	warn_not_direct(v);
 	vbd_transfer_words(v, transfer, sizeof(transfer));
-	if (may_log(v, &v->news_limit))
+	if (vbd_may_log(v, &v->news_limit))
 		log_info("%s: connected: %s, %u queue%s of %u slots, transfer %s", v->name,
 			 t.abi->protocol, v->nr_queues, v->nr_queues > 1 ? "s" : "",
 			 ring_entries(t.abi, t.nr_ring_pages), transfer);
@@ -456,6 +402,7 @@ static enum negotiate_event vbd_connect(struct vbd *v)
 
 static void vbd_stop_queues(struct vbd *v)
 {
+	v->nr_parting = 0;
 	for (uint32_t i = 0; i < v->nr_queues; i++)
 		queue_stop(v->queues[i].queue);
 }
@@ -487,7 +434,7 @@ static enum negotiate_event vbd_act(struct vbd *v, uint32_t actions)
 	if (actions & ACTION_REPORT)
 		vbd_report(v);
 	if (actions & ACTION_OPEN)
-		event = vbd_open(v);
+		event = medium_open(v);
 	if (actions & ACTION_PUBLISH) {
 		v->publishes_late = may_publish_late(v);
 		if (!v->publishes_late)
@@ -498,7 +445,7 @@ static enum negotiate_event vbd_act(struct vbd *v, uint32_t actions)
 	if (actions & ACTION_DRAIN)
 		vbd_stop_queues(v);
 	if (actions & ACTION_CLOSE_BDEV)
-		vbd_close_bdev(v);
+		medium_close(v);
 	if (actions & ACTION_WAIT && !v->publishes_late)
 		vbd_write_state(v, XenbusStateInitWait);
 	if (actions & ACTION_CLOSING)
@@ -528,7 +475,7 @@ static void vbd_feed(struct vbd *v, enum negotiate_event event)
 void vbd_set_transfer(struct vbd *v)
 {
 	for (uint32_t i = 0; i < v->nr_queues; i++)
-		queue_set_transfer(v->queues[i].queue, direct_from_bytes(v));
+		queue_set_transfer(v->queues[i].queue, vbd_direct_from_bytes(v));
 }
 
 void vbd_set_poll(struct vbd *v)
@@ -617,12 +564,12 @@ void vbd_refresh(struct vbd *v)
 		vbd_feed(v, EVENT_SUPERSEDED);
 	if (waits_for_twin(v, view.frontend))
 		return;
-	v->wants_retry =
-		v->state == NEGOTIATE_BUSY ||
-		(v->state == NEGOTIATE_REFUSED && view.frontend == EVENT_FRONTEND_CONNECTED);
+	v->wants_retry = v->state == NEGOTIATE_BUSY || (v->state == NEGOTIATE_REFUSED &&
+							view.frontend == EVENT_FRONTEND_CONNECTED);
 	if (v->wants_retry)
 		v->host->retry_later(v->host);
 	vbd_feed(v, view.frontend);
+	medium_refresh(v);
 	if (!v->config.attached)
 		return;
 	/* No toolstack looks after it. */
@@ -654,7 +601,7 @@ int vbd_resize(struct vbd *v, struct error *e)
 	uint64_t before = v->size_bytes, now;
 	int err;
 
-	if (!v->bdev)
+	if (!v->bdev || v->nr_parting)
 		return error_set(e, ENODEV, "the disk is not open");
 	err = bdev_resize(v->bdev, e);
 	if (err)

@@ -57,6 +57,7 @@ struct vbd_config {
 	char *frontend; /* path of the frontend's directory */
 	char *machine; /* which one its domain is: "/vm/UUID"; NULL: not said */
 	char *uri; /* "params", without the transfer */
+	char *params; /* as it stands there */
 	struct transfer transfer;
 	bool has_transfer;
 	char *dev; /* "xvda" */
@@ -86,7 +87,7 @@ struct vbd {
 	bool wants_retry; /* the bdev did not open, and is waited for or the guest is connected */
 	uint64_t busy_since_ns; /* it was seen in somebody's hands first; 0: it is not */
 	struct error error; /* what is wrong with it; empty: nothing */
-	int err; /* its -errno */
+	int err; /* its -errno; 0 again as soon as its bdev opens */
 
 	uint64_t size_bytes; /* as last published */
 	struct bdev *bdev; /* or NULL; a twin may have the same (twin.h) */
@@ -94,6 +95,7 @@ struct vbd {
 	uint32_t nr_queues; /* 0 while not connected */
 	uint32_t offered_queues; /* by an earlier daemon, to a guest connected since; or 0 */
 	uint32_t nr_undrained; /* of them */
+	uint32_t nr_parting; /* likewise: they let go of the bdev, and another follows (medium.h) */
 	uint32_t nr_inherited; /* requests that a predecessor had in flight */
 	uint32_t nr_ring_pages; /* of each */
 	bool flush_failed; /* see queue_answer() */
@@ -104,6 +106,7 @@ struct vbd {
 	struct throttle throttle; /* by them; the queues' */
 	struct queue_stats past; /* of queues that are no more */
 	struct log_limit news_limit, error_limit; /* for lines that the guest can cause */
+	bool tries_again; /* to open the medium, though the toolstack wants no other */
 	bool hushed; /* its bdev is opened and closed too often to be spoken of */
 };
 
@@ -181,5 +184,23 @@ int vbd_resize(struct vbd *v, struct error *e);
  * @v: may be freed
  */
 void vbd_stop(struct vbd *v);
+
+/* For medium.c. */
+
+/* vbd_may_log - for a line about something that the guest can bring about as often as it likes. */
+bool vbd_may_log(struct vbd *v, struct log_limit *limit);
+
+/* vbd_set_error - what is wrong with the disk; ACTION_REPORT writes it to xenstore. */
+void vbd_set_error(struct vbd *v, enum log_level level, int err, const struct error *e);
+
+/* vbd_report_any - vbd_report(), or else vbd_unreport(). */
+void vbd_report_any(struct vbd *v);
+
+/* vbd_fail - cuts it off, connected as it is, for v->error. */
+void vbd_fail(struct vbd *v, int err);
+
+/* What its queues are made with. */
+uint32_t vbd_direct_from_bytes(const struct vbd *v);
+void vbd_queue_limits(const struct vbd *v, struct request_limits *out);
 
 #endif

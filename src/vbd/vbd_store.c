@@ -80,7 +80,7 @@ int vbd_config_read(struct store *s, const char *path, struct vbd_config *out)
 		return -EXDEV;
 	c.devid = (uint32_t)strtoul(last + 1, NULL, 10);
 	c.frontend = store_read(s, XBT_NULL, "%s/frontend", path);
-	c.uri = store_read(s, XBT_NULL, "%s/params", path);
+	c.params = store_read(s, XBT_NULL, "%s/params", path);
 	c.dev = store_read(s, XBT_NULL, "%s/dev", path);
 	c.machine = store_read(s, XBT_NULL, "/local/domain/%u/vm", c.domid);
 	c.read_only = !node_is(s, path, "mode", "w");
@@ -88,8 +88,9 @@ int vbd_config_read(struct store *s, const char *path, struct vbd_config *out)
 	c.no_discard = node_is(s, path, "discard-enable", "0");
 	c.removable = node_is(s, path, "removable", "1");
 	c.attached = node_is(s, path, ATTACH_MARK, "1");
-	if (!c.uri)
-		c.uri = strdup("");
+	if (!c.params)
+		c.params = strdup("");
+	c.uri = c.params ? strdup(c.params) : NULL;
 	if (!c.frontend || !c.uri) {
 		vbd_config_free(&c);
 		return -ENOENT;
@@ -102,6 +103,7 @@ void vbd_config_free(struct vbd_config *c)
 {
 	free(c->frontend);
 	free(c->uri);
+	free(c->params);
 	free(c->dev);
 	free(c->machine);
 }
@@ -327,6 +329,8 @@ static int publish_size_fn(struct store *s, xs_transaction_t t, void *arg)
 		err = put(v, t, "sectors", info->size_bytes / SECTOR_BYTES);
 	if (!err)
 		err = put(v, t, "physical-sector-size", physical_sector_size(info));
+	if (!err && !v->err)
+		err = store_remove(s, t, v->path, "xenblkd-error");
 	store_read_u32(s, t, &state, "%s/state", v->path);
 	/* Written anew as it is, it has the frontend look at the size. */
 	if (!err && state == XenbusStateConnected)
@@ -341,6 +345,26 @@ int vbd_publish_size(struct vbd *v)
 	if (!err)
 		v->size_bytes = v->bdev->info.size_bytes;
 	return err;
+}
+
+struct params {
+	struct vbd *v;
+	const char *uri;
+};
+
+static int params_fn(struct store *s, xs_transaction_t t, void *arg)
+{
+	struct params *p = arg;
+	int err = still_there(p->v, t);
+
+	return err ? err : store_write(s, t, p->v->path, "params", p->uri);
+}
+
+int vbd_params_write(struct vbd *v, const char *uri)
+{
+	struct params p = { v, uri };
+
+	return store_transact(v->host->store, params_fn, &p);
 }
 
 struct setting {

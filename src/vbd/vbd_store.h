@@ -54,6 +54,9 @@ void vbd_settings_read(struct vbd *v, struct settings *out);
 /* vbd_setting_write - one of them. Return: 0; -ENOENT if the nodes are gone; -errno. */
 int vbd_setting_write(struct vbd *v, const char *key, const char *value);
 
+/* vbd_params_write - another target. Return: 0; -ENOENT if the nodes are gone; -errno. */
+int vbd_params_write(struct vbd *v, const char *uri);
+
 /* vbd_abandon - asks for a disk of ours back, as a toolstack would. Return: 0 or -errno. */
 int vbd_abandon(struct vbd *v);
 

@@ -31,6 +31,7 @@ enum status cmd_attach(struct context *ctx);
 enum status cmd_detach(struct context *ctx);
 enum status cmd_top(struct context *ctx);
 enum status cmd_resize(struct context *ctx);
+enum status cmd_insert(struct context *ctx);
 enum status cmd_trace(struct context *ctx);
 enum status cmd_log(struct context *ctx);
 enum status cmd_xentop(struct context *ctx);

@@ -44,6 +44,15 @@ enum status cmd_resize(struct context *ctx)
 	return call_and_print(ctx, "disk.resize", params_disk(ctx));
 }
 
+enum status cmd_insert(struct context *ctx)
+{
+	struct json_object *params = params_disk(ctx);
+
+	json_object_object_add(params, "bdev",
+			       json_object_new_string(ctx->argc > 1 ? ctx->argv[1] : ""));
+	return call_and_print(ctx, "disk.insert", params);
+}
+
 enum status cmd_log(struct context *ctx)
 {
 	struct json_object *params = json_object_new_object();
@@ -90,6 +99,8 @@ static const struct command commands[] = {
 	{ "resume", "DISK", "serve them on", 1, 1, cmd_resume },
 	{ "resize", "DISK", "look at the size of its device, and tell the guest", 1, 1,
 	  cmd_resize },
+	{ "insert", "DISK BDEV", "put another medium into a CD-ROM", 2, 2, cmd_insert },
+	{ "eject", "DISK", "leave its tray empty", 1, 1, cmd_insert },
 	{ "trace", "DISK [op=OP] [min-us=N] [errors]", "each request, with its times", 1, 4,
 	  cmd_trace },
 	{ "attach", "DOMAIN VDEV BDEV [OPTION]...",
