@@ -124,6 +124,11 @@ check "is what the next one opens" wait_for 20 sectors_are 16384
 kill -CONT "$guest_pid"
 check "the guest goes on" wait_for 20 moves copies
 guest_end
+check "a guest" reads
+check "goes on" wait_for 20 moves copies
+check "the tray is emptied under it" ctl eject 1/xvda
+check "its requests fail" wait_for 20 grep -q 'was answered with -1' "$XENSIM_DIR/guest-1"
+guest_end
 check "the disk goes" disk_remove 1 51712
 
 check "an empty tray is taken on" disk_create 1 51712 '' "${cdrom[@]}"
