@@ -36,6 +36,7 @@ enum bdev_op {
 struct bdev_io {
 	enum bdev_op op;
 	bool fua; /* of a write: is on stable storage itself when it is done */
+	bool secure; /* of a discard: nothing can get back what was there, nor a copy of it */
 	uint64_t offset_bytes; /* multiple of 512; 0 for a flush */
 	uint64_t len_bytes; /* sum of iov, or the range of a discard; within the device */
 	struct iovec *iov; /* the bdev may change the entries while it holds the io */
@@ -75,6 +76,7 @@ struct bdev_info {
 	uint32_t discard_bytes;
 	uint32_t discard_offset_bytes; /* where the first unit begins */
 	bool discard_zeroes;
+	bool discard_secure; /* it can be asked to be secure; then that too fails rather than to seem so */
 };
 
 struct bdev {

@@ -53,6 +53,17 @@ static uint64_t queue_number(dev_t dev, const char *name)
 	return sysfs_number(dev, path);
 }
 
+/*
+ * The kernel tells nobody, but what it answers to a range that cannot be: first of all whether there is
+ * such a thing. (Before Linux 5.19 the range comes first, and each request is then told the truth.)
+ */
+static bool can_erase(int fd)
+{
+	uint64_t range[2] = { 1, 1 };
+
+	return ioctl(fd, BLKSECDISCARD, range) && errno == EINVAL;
+}
+
 void discard_describe(int fd, struct bdev_info *info)
 {
 	uint64_t granularity, offset;
@@ -67,6 +78,7 @@ void discard_describe(int fd, struct bdev_info *info)
 		granularity = info->logical_block_bytes;
 	info->discard_bytes = (uint32_t)granularity;
 	info->discard_offset_bytes = offset < granularity ? (uint32_t)offset : 0;
+	info->discard_secure = can_erase(fd);
 }
 
 /* The next to do, of each channel in turn; @d->lock is held. Return: NULL if there is none. */
@@ -89,7 +101,8 @@ static void discard_one(struct discarder *d, struct discard_channel *ch, struct 
 	uint64_t range[2] = { io->offset_bytes, io->len_bytes };
 
 	pthread_mutex_unlock(&d->lock);
-	io->progress_bytes = ioctl(d->fd, BLKDISCARD, range) ? (uint64_t)errno : 0;
+	io->progress_bytes =
+		ioctl(d->fd, io->secure ? BLKSECDISCARD : BLKDISCARD, range) ? (uint64_t)errno : 0;
 	pthread_mutex_lock(&d->lock);
 	list_add_tail(&ch->ended, &io->link);
 	/* Under the lock: the channel may go when its last one has been taken out of the list. */

@@ -4,7 +4,8 @@
  *
  * It shows what the rest of the datapath costs, and what a bdev looks like: copy it first. With
  * "null:SIZE,dma" it takes guests' pages by bus address, as a device would, and leaves them as they
- * are: what direct transfers cost is seen by that. "null:empty" is a tray with nothing in it: of no size.
+ * are: what direct transfers cost is seen by that. With "null:SIZE,secure" it has secure discards: it
+ * keeps no copies. "null:empty" is a tray with nothing in it: of no size.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,8 +15,9 @@
 #include "dmem.h"
 #include "kinds.h"
 
-#define DMA   ",dma"
-#define EMPTY "empty"
+#define DMA    ",dma"
+#define SECURE ",secure"
+#define EMPTY  "empty"
 
 struct null {
 	struct bdev bdev;
@@ -45,7 +47,12 @@ static int suffix_shift(char suffix)
 	}
 }
 
-static int size_parse(const char *text, uint64_t *size_bytes, bool *dma, struct error *e)
+struct options {
+	uint64_t size_bytes;
+	bool dma, secure;
+};
+
+static int options_parse(const char *text, struct options *out, struct error *e)
 {
 	const char *p = text;
 	const char *rest;
@@ -53,7 +60,7 @@ static int size_parse(const char *text, uint64_t *size_bytes, bool *dma, struct 
 	int shift;
 
 	if (!strcmp(text, EMPTY)) {
-		*size_bytes = 0;
+		*out = (struct options){ 0 };
 		return 0;
 	}
 	for (; *p >= '0' && *p <= '9'; p++) {
@@ -63,12 +70,13 @@ static int size_parse(const char *text, uint64_t *size_bytes, bool *dma, struct 
 	}
 	shift = suffix_shift(*p);
 	rest = shift ? p + 1 : p;
-	*dma = !strcmp(rest, DMA);
-	if (p == text || (*rest && !*dma))
+	out->dma = !strcmp(rest, DMA);
+	out->secure = !strcmp(rest, SECURE);
+	if (p == text || (*rest && !out->dma && !out->secure))
 		return error_set(e, EINVAL,
 				 "null:%s is not a size; expected digits and at most one of "
 				 "K, M, G, T, as in null:64G, and no more than \"" DMA
-				 "\" behind it",
+				 "\" or \"" SECURE "\" behind it",
 				 text);
 	if (__builtin_mul_overflow(n, (uint64_t)1 << shift, &n))
 		return error_set(e, ERANGE, "null:%s is larger than 64 bits hold", text);
@@ -76,7 +84,7 @@ static int size_parse(const char *text, uint64_t *size_bytes, bool *dma, struct 
 		return error_set(e, EINVAL,
 				 "null:%s is %llu bytes; expected a multiple of 512, and not 0",
 				 text, (unsigned long long)n);
-	*size_bytes = n;
+	out->size_bytes = n;
 	return 0;
 }
 
@@ -84,11 +92,10 @@ static int null_open(const char *rest, const struct bdev_open_args *args, struct
 		     struct error *e)
 {
 	struct null *null;
-	uint64_t size_bytes = 0;
-	bool dma = false;
+	struct options o = { 0 };
 	int err;
 
-	err = size_parse(rest, &size_bytes, &dma, e);
+	err = options_parse(rest, &o, e);
 	if (err)
 		return err;
 	null = calloc(1, sizeof(*null));
@@ -96,14 +103,15 @@ static int null_open(const char *rest, const struct bdev_open_args *args, struct
 		return error_set(e, ENOMEM, "null:%s found no memory", rest);
 	null->dmem = args->dmem;
 	null->bdev.info = (struct bdev_info){
-		.size_bytes = size_bytes,
+		.size_bytes = o.size_bytes,
 		.logical_block_bytes = 512,
 		.physical_block_bytes = 4096,
 		.read_only = args->read_only,
-		.dma = dma && args->dmem && dmem_has_window(args->dmem),
+		.dma = o.dma && args->dmem && dmem_has_window(args->dmem),
 		.flush = true,
 		.discard_bytes = args->read_only ? 0 : 512,
 		.discard_zeroes = true,
+		.discard_secure = o.secure && !args->read_only,
 	};
 	*out = &null->bdev;
 	return 0;

@@ -52,6 +52,22 @@ static void refuses_a_size_that_no_disk_has(void)
 	check(open_fails("null:18446744073709551616", false, ERANGE, "larger than 64 bits"));
 }
 
+static void has_secure_discards_if_asked_to(void)
+{
+	struct bdev *bdev;
+
+	check_eq(open_uri("null:1G,secure", false, &bdev, NULL), 0);
+	check(bdev->info.discard_secure);
+	bdev_close(bdev);
+	check_eq(open_uri("null:1G,secure", true, &bdev, NULL), 0);
+	check(!bdev->info.discard_secure);
+	bdev_close(bdev);
+	check_eq(open_uri("null:1G", false, &bdev, NULL), 0);
+	check(!bdev->info.discard_secure);
+	bdev_close(bdev);
+	check(open_fails("null:1G,secure,dma", false, EINVAL, "is not a size"));
+}
+
 static void an_empty_tray_has_no_size(void)
 {
 	struct bdev *bdev;
@@ -156,6 +172,7 @@ int main(void)
 	tap_run(refuses_what_is_not_a_size);
 	tap_run(refuses_a_size_that_no_disk_has);
 	tap_run(says_whether_it_is_read_only);
+	tap_run(has_secure_discards_if_asked_to);
 	tap_run(an_empty_tray_has_no_size);
 	tap_run(takes_bus_addresses_if_asked_to_and_if_there_are_any);
 	tap_run(forgets_what_is_written);

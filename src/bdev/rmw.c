@@ -546,6 +546,8 @@ int rmw_open(struct bdev *lower, struct dmem *dmem, struct bdev **out, struct er
 	}
 	rmw->bdev.ops = lower->ops->fd ? &waking_ops : &polled_ops;
 	rmw->bdev.info = lower->info;
+	/* Blocks of which only a part is discarded stay as they are. */
+	rmw->bdev.info.discard_secure = false;
 	rmw->lower = lower;
 	/* Where the CPU moves the data, any memory will do. */
 	rmw->dmem = lower->info.dma ? dmem : NULL;

@@ -139,11 +139,14 @@ static int16_t parse_flush(const struct abi *abi, const struct raw_request *raw,
 static int16_t parse_discard(const struct abi *abi, const struct raw_request *raw,
 			     const struct request_limits *limits, struct request *req)
 {
+	uint8_t flag = raw->bytes[DISCARD_FLAG_AT];
+
 	/*
-	 * The one flag there is asks that no copy can be recovered. We do not offer that, and must
-	 * not seem to have done it, though blkif.h would have the flag ignored.
+	 * The one flag there is asks that no copy can be recovered. Where that is not offered it must
+	 * not seem to have been done, though blkif.h would have the flag ignored.
 	 */
-	if (!limits->discard || raw->bytes[DISCARD_FLAG_AT])
+	req->secure = flag == BLKIF_DISCARD_SECURE;
+	if (!limits->discard || (flag && !(req->secure && limits->discard_secure)))
 		return BLKIF_RSP_EOPNOTSUPP;
 	if (limits->read_only)
 		return BLKIF_RSP_ERROR;
@@ -161,6 +164,7 @@ int16_t request_parse(const struct abi *abi, const struct raw_request *raw,
 	req->id = raw_u64(raw, abi->id);
 	req->operation = raw->bytes[0];
 	req->indirect = false;
+	req->secure = false;
 
 	switch (req->operation) {
 	case BLKIF_OP_READ:
@@ -208,6 +212,8 @@ bool request_is_sound(const struct request *req, uint32_t max_indirect_segments)
 	}
 	if (req->op == REQUEST_DISCARD)
 		return !req->nr_segments && req->len_bytes;
+	if (req->secure)
+		return false;
 	return req->len_bytes == len_bytes && (len_bytes || req->op > REQUEST_WRITE);
 }
 
@@ -216,6 +222,7 @@ bool request_is_allowed(const struct request *req, const struct request_limits *
 	bool changes = req->op == REQUEST_DISCARD || (req->op != REQUEST_READ && req->nr_segments);
 
 	return is_within(req, limits) && !(changes && limits->read_only) &&
+	       !(req->secure && !limits->discard_secure) &&
 	       req->nr_segments <=
 		       (req->indirect ? limits->max_indirect_segments : REQUEST_MAX_SEGMENTS);
 }

@@ -51,6 +51,7 @@ struct request {
 	/* Set if the request is good. */
 	enum request_op op;
 	bool indirect; /* segments are in the guest's pages: see request_parse_segments() */
+	bool secure; /* of a discard */
 	uint16_t
 		nr_segments; /* up to REQUEST_MAX_SEGMENTS, or to what limits allow an indirect one;
 				 0 if there is no data */
@@ -74,6 +75,7 @@ struct request_limits {
 	bool read_only;
 	bool flush; /* BLKIF_OP_FLUSH_DISKCACHE and BLKIF_OP_WRITE_BARRIER are offered */
 	bool discard; /* BLKIF_OP_DISCARD is */
+	bool discard_secure; /* and so it is with BLKIF_DISCARD_SECURE */
 	uint16_t max_indirect_segments; /* feature-max-indirect-segments, at most what
 					 REQUEST_MAX_INDIRECT_PAGES hold; 0: not offered */
 };

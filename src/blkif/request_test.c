@@ -565,6 +565,28 @@ static void does_not_support_secure_discard(void)
 	expect_discard(&(struct discard){ 0x80, 0, 1 }, &disk, BLKIF_RSP_EOPNOTSUPP);
 }
 
+static void discards_securely_where_that_is_offered(void)
+{
+	const struct discard secure = { BLKIF_DISCARD_SECURE, 3, 7 }, plain = { 0, 3, 7 };
+	struct request_limits limits = disk;
+	struct request req;
+
+	limits.discard_secure = true;
+	expect_discard(&secure, &limits, BLKIF_RSP_OKAY);
+	for (const struct abi *const *a = guest_abis; *a; a++) {
+		parse_discard_as(*a, &secure, &limits, &req);
+		check(req.secure && request_is_sound(&req, 0) &&
+		      request_is_allowed(&req, &limits) && !request_is_allowed(&req, &disk));
+		parse_discard_as(*a, &plain, &limits, &req);
+		check(!req.secure);
+	}
+	expect_discard(&(struct discard){ 0x80, 0, 1 }, &limits, BLKIF_RSP_EOPNOTSUPP);
+	expect_discard(&(struct discard){ BLKIF_DISCARD_SECURE | 2, 0, 1 }, &limits,
+		       BLKIF_RSP_EOPNOTSUPP);
+	limits.discard = false;
+	expect_discard(&secure, &limits, BLKIF_RSP_EOPNOTSUPP);
+}
+
 static void does_not_support_any_other_operation(void)
 {
 	for (unsigned op = 0; op <= 255; op++) {
@@ -696,6 +718,7 @@ int main(void)
 	tap_run(discards_nothing_of_a_read_only_disk);
 	tap_run(does_not_support_discard_where_it_is_not_offered);
 	tap_run(does_not_support_secure_discard);
+	tap_run(discards_securely_where_that_is_offered);
 	tap_run(does_not_support_any_other_operation);
 	tap_run(echoes_an_indirect_request_as_written);
 	tap_run(touches_only_id_and_operation_when_not_supported);

@@ -199,6 +199,7 @@ static const unsigned long ioctls[] = {
 	BLKPBSZGET,
 	BLKROGET,
 	BLKDISCARD,
+	BLKSECDISCARD,
 	TCGETS, /* isatty(): the C library asks it of what it is to buffer */
 };
 

@@ -45,7 +45,9 @@ static int find_in_flight(struct inherit *in, uint32_t nr_ios)
 	if (in->inherited.nr != q->req_cons - q->rsp_prod || !record_is_bool(&q->flush_failed))
 		return -EINVAL;
 	for (uint32_t i = 0; i < in->inherited.nr; i++) {
-		if (!record_is_bool(&ios[i]->settled) || !record_is_bool(&ios[i]->request.indirect))
+		if (!record_is_bool(&ios[i]->settled) ||
+		    !record_is_bool(&ios[i]->request.indirect) ||
+		    !record_is_bool(&ios[i]->request.secure))
 			return -EINVAL;
 		/* One that is only answered may be of any kind. */
 		if (ios[i]->state == IO_TAKEN && !ios[i]->settled &&

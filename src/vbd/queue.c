@@ -67,6 +67,7 @@ static void io_aim(struct io *io)
 	struct bdev_io *bio = &io->bio;
 
 	bio->fua = false;
+	bio->secure = req->secure;
 	bio->offset_bytes = req->offset_bytes;
 	bio->len_bytes = req->len_bytes;
 	bio->iov = io->iov;

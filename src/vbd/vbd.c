@@ -208,6 +208,7 @@ void vbd_queue_limits(const struct vbd *v, struct request_limits *out)
 		.read_only = v->config.read_only,
 		.flush = v->bdev->info.flush,
 		.discard = vbd_discards(v),
+		.discard_secure = v->bdev->info.discard_secure,
 		.max_indirect_segments = TABLE_SEGMENTS,
 	};
 }

@@ -278,7 +278,7 @@ static int publish_fn(struct store *s, xs_transaction_t t, void *arg)
 		{ "feature-discard", vbd_discards(v) },
 		{ "discard-granularity", info->discard_bytes },
 		{ "discard-alignment", info->discard_offset_bytes },
-		{ "discard-secure", 0 },
+		{ "discard-secure", vbd_discards(v) && info->discard_secure },
 		{ "feature-persistent", vbd_transfer(v)->persistent },
 		{ "feature-max-indirect-segments", TABLE_SEGMENTS },
 		{ "max-ring-page-order", TRANSPORT_MAX_RING_ORDER },

@@ -268,8 +268,11 @@ static void check_discards(struct conform *c)
 	const struct {
 		const char *name;
 		uint64_t sector, nr_sectors;
+		uint8_t flag;
 	} cases[] = {
 		{ "discard: behind the end", c->last_sector + 1, 1 },
+		{ "discard: securely, behind the end", c->last_sector + 1, 1,
+		  BLKIF_DISCARD_SECURE },
 		{ "discard: from the last sector on, two", c->last_sector, 2 },
 		{ "discard: 2^64 - 1 sectors", 0, UINT64_MAX },
 		{ "discard: its end is 0 again", 8, UINT64_MAX - 7 },
@@ -280,7 +283,8 @@ static void check_discards(struct conform *c)
 		const struct front_request req = { .operation = BLKIF_OP_DISCARD,
 						   .id = ++c->next_id,
 						   .sector = cases[i].sector,
-						   .nr_sectors = cases[i].nr_sectors };
+						   .nr_sectors = cases[i].nr_sectors,
+						   .flag = cases[i].flag };
 
 		expect_request(c, cases[i].name, &req, offered ? NOT_GOOD : UNSUPPORTED);
 	}

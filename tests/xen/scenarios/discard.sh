@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash disable=SC2154
-TITLE="discard: a guest trims, and images shrink: a file, a block device, our own NVMe driver"
+TITLE="discard: a guest trims, and images shrink: a file, a block device, our own NVMe driver; secure discard"
 
 host_setup() {
 	drive block 128M raw discard=unmap
@@ -71,6 +71,46 @@ trims() {
 	check "$disk: and there is room again: $full KiB, then $after" [ "$after" -lt $((full - 30000)) ]
 }
 
+erase_all() {
+	wait_for 30 has_disk "$1"
+	blkdiscard -s "/dev/$1"
+}
+
+# dom0_gets VDEV TARGET - a disk of ours, as its own guest
+dom0_gets() {
+	xl block-attach 0 "$(disk "$1" "$2")" && wait_for 30 test -b "/dev/$1"
+}
+
+# dom0_gives_back VDEV NUMBER
+dom0_gives_back() {
+	xl block-detach 0 "$2" && wait_for 30 not test -b "/dev/$1"
+}
+
+discards_of() {
+	xenblkctl --json show "$1" | grep -o '"discards": *[0-9]*' | grep -o '[0-9]*' | head -1
+}
+
+# Dom0's kernel has a disk of ours, and we serve that to a guest: what it asks for comes back to us.
+erases_securely() {
+	modprobe xen-blkfront
+	check "dom0 gets a disk that can discard securely" dom0_gets xvdy null:64M,secure
+	check "and one that cannot" dom0_gets xvdz null:64M
+	check "xl creates a guest" guest_create g2 pv "$(disk xvda file:/dev/xvdy)" "$(disk xvdb file:/dev/xvdz)" \
+		"$(disk xvdc file:/run/vm.img)"
+	check "it boots" guest_wait g2
+	check "it discards the first securely" guest_run g2 erase_all xvda
+	check "which came through dom0's kernel" [ "$(discards_of 0/xvdy)" -ge 1 ]
+	check_not "not the second" guest_run g2 erase_all xvdb
+	check "of which nothing came" is "$(discards_of 0/xvdz)" 0
+	check "that it discards as others" guest_run g2 discard_all xvdb
+	check "and that comes" [ "$(discards_of 0/xvdz)" -ge 1 ]
+	check_not "a file is not discarded securely" guest_run g2 erase_all xvdc
+	check "the guest's kernel is content" guest_run g2 kernel_is_content
+	guest_destroy g2
+	check "dom0 gives the disks back" dom0_gives_back xvdy 268441600
+	check "both" dom0_gives_back xvdz 268441856
+}
+
 dom0() {
 	local bdf large
 	bdf=$(nvme_bdf nvme)
@@ -100,5 +140,6 @@ dom0() {
 	check "the guest's kernel is content" guest_run g1 kernel_is_content
 	guest_destroy g1
 	check "discards were counted, none failed" is "$(grep -cE 'disconnected after .* [1-9][0-9]* discards, .* 0 errors, 0 refused' $daemon_log)" 4
+	erases_securely
 	rm /run/vm.img /run/ro.img
 }
