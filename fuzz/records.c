@@ -56,14 +56,11 @@ static bool unmap_page(int i, struct gnttab_unmap_grant_ref *op)
 static void put_map(struct record *r, enum record_kind kind, uint32_t nr, int page, uint8_t at)
 {
 	struct io_map *map = NULL;
-	struct gnttab_map_grant_ref *maps;
-	struct gnttab_unmap_grant_ref *unmaps;
 
 	/* Each page has places of its own. */
 	at = kind == RECORD_BATCH ? (uint8_t)(page + (at & 1) * NR_PAGES) : (uint8_t)(at % nr);
 	if (kind == RECORD_BATCH) {
-		grant_batch_view(r->mem, nr, &maps, &unmaps);
-		maps[at] = mapped[page];
+		grant_batch_view(r->mem, nr).maps[at] = mapped[page];
 	} else if (kind == RECORD_QUEUE) {
 		map = &((struct queue_record *)r->mem)->ios[at].maps[page];
 	} else {
@@ -77,12 +74,10 @@ static void put_map(struct record *r, enum record_kind kind, uint32_t nr, int pa
 
 static void never_ran(void *mem, uint32_t nr)
 {
-	struct gnttab_map_grant_ref *maps;
-	struct gnttab_unmap_grant_ref *unmaps;
+	const struct grant_view v = grant_batch_view(mem, nr);
 
-	grant_batch_view(mem, nr, &maps, &unmaps);
 	for (uint32_t i = 0; i < nr; i++)
-		maps[i].status = unmaps[i].status = GRANT_STATUS_NEVER_RAN;
+		v.maps[i].status = v.unmaps[i].status = GRANT_STATUS_NEVER_RAN;
 }
 
 static size_t whole_bytes(enum record_kind kind, uint32_t nr)

@@ -192,111 +192,156 @@ int leftover_check(const char *path, struct error *e)
 	return err;
 }
 
-/* Where a map may stand: calls @fn for each that does. */
-typedef void (*map_fn)(struct leftover *l, uint32_t handle, uint64_t bus);
-
-static void for_each_map(struct leftover *l, map_fn fn)
+static struct grant_view view(const struct found *f)
 {
-	struct gnttab_map_grant_ref *maps;
-	struct gnttab_unmap_grant_ref *unmaps;
-
-	for (uint32_t i = 0; i < l->nr_found; i++) {
-		struct found *f = &l->found[i];
-		const struct io_map *run;
-		uint32_t nr;
-
-		if (f->kind == RECORD_BATCH) {
-			grant_batch_view(f->record.mem, f->nr, &maps, &unmaps);
-			for (uint32_t j = 0; j < f->nr; j++) {
-				if (maps[j].status == GNTST_okay)
-					fn(l, maps[j].handle, maps[j].dev_bus_addr);
-			}
-		}
-		for (uint32_t j = 0; (run = map_run(f, j, &nr)); j++) {
-			for (uint32_t k = 0; k < nr; k++) {
-				if (run[k].mapped)
-					fn(l, run[k].handle, run[k].bus);
-			}
-		}
-	}
+	return grant_batch_view(f->record.mem, f->nr);
 }
 
-/*
- * Takes a map that was undone out of wherever it stands. With several reactors one may have been given the handle
- * anew while the other's unmap was still written down: that is another map, mostly of another page.
- */
-static void forget_map(struct leftover *l, uint32_t handle, uint64_t bus)
-{
-	struct gnttab_map_grant_ref *maps;
-	struct gnttab_unmap_grant_ref *unmaps;
+/* Where a map stands: one of the two. */
+struct place {
+	struct gnttab_map_grant_ref *op; /* in a batch */
+	struct io_map *map; /* in a request */
+};
 
+typedef void (*place_fn)(struct leftover *l, const struct place *p);
+
+/* Of all maps. */
+static void for_each_map(struct leftover *l, place_fn fn)
+{
 	for (uint32_t i = 0; i < l->nr_found; i++) {
 		struct found *f = &l->found[i];
 		struct io_map *run;
 		uint32_t nr;
 
-		if (f->kind == RECORD_BATCH) {
-			grant_batch_view(f->record.mem, f->nr, &maps, &unmaps);
-			for (uint32_t j = 0; j < f->nr; j++) {
-				if (maps[j].status == GNTST_okay && maps[j].handle == handle &&
-				    maps[j].dev_bus_addr == bus)
-					maps[j].status = GRANT_STATUS_NEVER_RAN;
-			}
+		for (uint32_t j = 0; f->kind == RECORD_BATCH && j < f->nr; j++) {
+			struct gnttab_map_grant_ref *op = &view(f).maps[j];
+
+			if (op->status == GNTST_okay)
+				fn(l, &(struct place){ .op = op });
 		}
 		for (uint32_t j = 0; (run = map_run(f, j, &nr)); j++) {
 			for (uint32_t k = 0; k < nr; k++) {
-				if (!run[k].mapped || run[k].handle != handle || run[k].bus != bus)
-					continue;
-				POINT();
-				run[k].mapped = false;
-				POINT();
+				if (run[k].mapped)
+					fn(l, &(struct place){ .map = &run[k] });
 			}
 		}
 	}
+}
+
+static uint32_t handle_of(const struct place *p)
+{
+	return p->op ? p->op->handle : p->map->handle;
+}
+
+static uint64_t bus_of(const struct place *p)
+{
+	return p->op ? p->op->dev_bus_addr : p->map->bus;
+}
+
+static void forget_map(const struct place *p)
+{
+	POINT();
+	if (p->op)
+		p->op->status = GRANT_STATUS_NEVER_RAN;
+	else
+		p->map->mapped = false;
+	POINT();
+}
+
+static bool is_map(const struct found *f, const struct io_map *map)
+{
+	struct io_map *run;
+	uint32_t nr;
+
+	for (uint32_t i = 0; (run = map_run(f, i, &nr)); i++) {
+		uintptr_t at = (uintptr_t)map - (uintptr_t)run;
+
+		if (at < nr * sizeof(*run))
+			return !(at % sizeof(*run));
+	}
+	return false;
+}
+
+/* What an unmap of a reactor's has undone: the map stands where it says, and in no batch any more. */
+static void forget_undone(struct leftover *l, struct gnttab_unmap_grant_ref *op, uint64_t address)
+{
+	for (uint32_t i = 0; i < l->nr_found; i++) {
+		const struct found *f = &l->found[i];
+		struct io_map *map = record_find(&f->record, address, sizeof(*map));
+
+		if (map && is_map(f, map) && map->mapped && map->handle == op->handle)
+			forget_map(&(struct place){ .map = map });
+	}
+}
+
+/* If an unmap of recovery has undone it: wherever it stands, since the handle is nobody else's yet. */
+static void forget_if_recovered(struct leftover *l, const struct place *p)
+{
+	for (uint32_t i = 0; i < l->nr_found; i++) {
+		const struct found *f = &l->found[i];
+
+		for (uint32_t j = 0; f->kind == RECORD_BATCH && j < f->nr; j++) {
+			const struct grant_view v = view(f);
+
+			if (v.unmaps[j].status == GNTST_okay && !v.undone[j] &&
+			    v.unmaps[j].handle == handle_of(p)) {
+				forget_map(p);
+				return;
+			}
+		}
+	}
+}
+
+typedef void (*unmap_fn)(struct leftover *l, struct gnttab_unmap_grant_ref *op, uint64_t undone);
+
+/* Of all unmaps that were carried out. */
+static void for_each_unmap(struct leftover *l, unmap_fn fn)
+{
+	for (uint32_t i = 0; i < l->nr_found; i++) {
+		struct found *f = &l->found[i];
+
+		for (uint32_t j = 0; f->kind == RECORD_BATCH && j < f->nr; j++) {
+			const struct grant_view v = view(f);
+
+			if (v.unmaps[j].status == GNTST_okay)
+				fn(l, &v.unmaps[j], v.undone[j]);
+		}
+	}
+}
+
+static void forget_unmap(struct leftover *l, struct gnttab_unmap_grant_ref *op, uint64_t undone)
+{
+	op->status = GRANT_STATUS_NEVER_RAN;
 }
 
 /* All unmaps that were carried out are forgotten as maps; then, and not before, as unmaps. */
 static void settle(struct leftover *l)
 {
-	struct gnttab_map_grant_ref *maps;
-	struct gnttab_unmap_grant_ref *unmaps;
-
-	for (int pass = 0; pass < 2; pass++) {
-		for (uint32_t i = 0; i < l->nr_found; i++) {
-			struct found *f = &l->found[i];
-
-			if (f->kind != RECORD_BATCH)
-				continue;
-			grant_batch_view(f->record.mem, f->nr, &maps, &unmaps);
-			for (uint32_t j = 0; j < f->nr; j++) {
-				if (pass)
-					unmaps[j].status = GRANT_STATUS_NEVER_RAN;
-				else if (unmaps[j].status == GNTST_okay)
-					forget_map(l, unmaps[j].handle, unmaps[j].dev_bus_addr);
-			}
-		}
-		__atomic_signal_fence(__ATOMIC_SEQ_CST);
-		POINT();
-	}
+	for_each_unmap(l, forget_undone);
+	for_each_map(l, forget_if_recovered);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	POINT();
+	for_each_unmap(l, forget_unmap);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	POINT();
 }
 
 /* Filled by add_unmap(). */
-static void add_unmap(struct leftover *l, uint32_t handle, uint64_t bus)
+static void add_unmap(struct leftover *l, const struct place *p)
 {
-	struct gnttab_map_grant_ref *maps;
-	struct gnttab_unmap_grant_ref *unmaps;
+	const struct grant_view v = view(l->batch);
 
 	if (l->nr_unmaps == l->batch->nr)
 		return; /* in the next round */
-	grant_batch_view(l->batch->record.mem, l->batch->nr, &maps, &unmaps);
 	/* One map may stand in the batch and in an io. */
 	for (uint32_t i = 0; i < l->nr_unmaps; i++) {
-		if (unmaps[i].handle == handle)
+		if (v.unmaps[i].handle == handle_of(p))
 			return;
 	}
-	unmaps[l->nr_unmaps] = (struct gnttab_unmap_grant_ref){
-		.dev_bus_addr = bus,
-		.handle = handle,
+	v.undone[l->nr_unmaps] = 0;
+	v.unmaps[l->nr_unmaps] = (struct gnttab_unmap_grant_ref){
+		.dev_bus_addr = bus_of(p),
+		.handle = handle_of(p),
 		.status = GRANT_STATUS_NEVER_RAN,
 	};
 	l->nr_unmaps++;
@@ -306,7 +351,6 @@ static void add_unmap(struct leftover *l, uint32_t handle, uint64_t bus)
 /* A round of as many as the array holds. Return: how many, or -errno. */
 static int unmap_round(struct leftover *l, xencall_handle *xcall)
 {
-	struct gnttab_map_grant_ref *maps;
 	struct gnttab_unmap_grant_ref *unmaps;
 	int err;
 
@@ -315,7 +359,7 @@ static int unmap_round(struct leftover *l, xencall_handle *xcall)
 	for_each_map(l, add_unmap);
 	if (!l->nr_unmaps)
 		return 0;
-	grant_batch_view(l->batch->record.mem, l->batch->nr, &maps, &unmaps);
+	unmaps = view(l->batch).unmaps;
 	err = grant_hypercall(xcall, GNTTABOP_unmap_grant_ref, &GRANT_ARRAY(unmaps, l->nr_unmaps),
 			      NULL);
 	if (err)
@@ -328,7 +372,7 @@ static int unmap_round(struct leftover *l, xencall_handle *xcall)
 	return (int)l->nr_unmaps;
 }
 
-static void count_map(struct leftover *l, uint32_t handle, uint64_t bus)
+static void count_map(struct leftover *l, const struct place *p)
 {
 	l->nr_unmaps++;
 }

@@ -10,8 +10,10 @@
  *            less the unmaps of the batch that were carried out
  *
  * That holds at each instant: a map enters an io before it leaves the batch, and leaves the io
- * before its unmap leaves the batch. A handle is unmapped once, as others use it again; so the
- * unmaps of recovery are written into the same array, and recovery can itself be killed.
+ * before its unmap leaves the batch. A handle is unmapped once, as others use it again: the same
+ * reactor's next map, or another one's, can have it while the unmap is still written down. So an unmap
+ * says where the map stands that it undoes. Those of recovery do not: they go by handle, which is one
+ * map's alone by then; and they are written into the same array, so that recovery can itself be killed.
  *
  * Thread: control, before anything is served and while the lock on the state directory is held.
  */

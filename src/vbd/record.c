@@ -18,7 +18,9 @@ struct record_header {
 	uint32_t version;
 	uint32_t kind;
 	uint32_t nr;
-	uint8_t pad[44]; /* what follows begins with a cache line */
+	uint32_t unused;
+	uint64_t address; /* of what follows, where it was made */
+	uint8_t pad[32]; /* what follows begins with a cache line */
 };
 
 _Static_assert(sizeof(struct record_header) == 64, "a cache line");
@@ -79,6 +81,7 @@ int record_create(struct record *r, const char *dir, const char *name, enum reco
 	made.header->version = RECORD_VERSION;
 	made.header->kind = kind;
 	made.header->nr = nr;
+	made.header->address = (uintptr_t)made.mem;
 	POINT();
 	*r = made;
 	return 0;
@@ -136,6 +139,13 @@ int record_open(struct record *r, const char *dir, const char *name, enum record
 	*nr = made.header->nr;
 	*r = made;
 	return 0;
+}
+
+void *record_find(const struct record *r, uint64_t address, size_t bytes)
+{
+	uint64_t at = address - r->header->address;
+
+	return at < r->bytes && bytes <= r->bytes - at ? (uint8_t *)r->mem + at : NULL;
 }
 
 bool record_is_foreign(const char *dir, const char *name)

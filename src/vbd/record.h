@@ -18,7 +18,7 @@
 #include <string.h>
 
 /* A daemon takes over from those whose records are of the same one. */
-#define RECORD_VERSION 3u
+#define RECORD_VERSION 4u
 
 /* What lies behind the header. */
 enum record_kind {
@@ -61,6 +61,13 @@ void record_destroy(struct record *r);
  */
 int record_open(struct record *r, const char *dir, const char *name, enum record_kind *kind,
 		uint32_t *nr);
+
+/*
+ * record_find - what stood at @address, of so many bytes, in the process that made the record.
+ *
+ * Return: it, or NULL if it is not in this record.
+ */
+void *record_find(const struct record *r, uint64_t address, size_t bytes);
 
 /* record_is_foreign - true if it is a record of another version. */
 bool record_is_foreign(const char *dir, const char *name);

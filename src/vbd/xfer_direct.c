@@ -60,7 +60,7 @@ static void direct_bring_out(struct pipeline *pl, struct io *io)
 		const struct io_map *map = &io->maps[i];
 
 		if (map->mapped)
-			grant_batch_unmap(&pl->batch, map->handle, map->bus);
+			grant_batch_unmap(&pl->batch, map->handle, map->bus, map);
 	}
 }
 

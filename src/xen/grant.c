@@ -28,11 +28,14 @@ void grant_unmap(xengnttab_handle *h, void *addr, uint32_t nr)
 	xengnttab_unmap(h, addr, nr);
 }
 
-void grant_batch_view(void *mem, uint32_t max, struct gnttab_map_grant_ref **maps,
-		      struct gnttab_unmap_grant_ref **unmaps)
+struct grant_view grant_batch_view(void *mem, uint32_t max)
 {
-	*maps = (struct gnttab_map_grant_ref *)((struct gnttab_copy *)mem + max);
-	*unmaps = (struct gnttab_unmap_grant_ref *)(*maps + max);
+	struct grant_view v;
+
+	v.maps = (struct gnttab_map_grant_ref *)((struct gnttab_copy *)mem + max);
+	v.unmaps = (struct gnttab_unmap_grant_ref *)(v.maps + max);
+	v.undone = (uint64_t *)(v.unmaps + max);
+	return v;
 }
 
 void grant_batch_reset(struct grant_batch *b)
@@ -54,10 +57,14 @@ void grant_batch_reset(struct grant_batch *b)
 
 int grant_batch_init(struct grant_batch *b, struct dmem *dmem, void *mem, uint32_t max)
 {
-	struct grant_batch made = { .dmem = dmem, .max = max };
+	struct grant_view view = grant_batch_view(mem, max);
+	struct grant_batch made = { .dmem = dmem,
+				    .max = max,
+				    .copies = mem,
+				    .maps = view.maps,
+				    .unmaps = view.unmaps,
+				    .undone = view.undone };
 
-	made.copies = mem;
-	grant_batch_view(mem, max, &made.maps, &made.unmaps);
 	for (uint32_t i = 0; i < max; i++)
 		made.maps[i].status = made.unmaps[i].status = GRANT_STATUS_NEVER_RAN;
 	if (dmem_has_bus(dmem)) {
@@ -139,7 +146,7 @@ uint32_t grant_batch_map(struct grant_batch *b, uint32_t domid, uint32_t gref, b
 	return b->nr_maps++;
 }
 
-uint32_t grant_batch_unmap(struct grant_batch *b, uint32_t handle, uint64_t bus)
+uint32_t grant_batch_unmap(struct grant_batch *b, uint32_t handle, uint64_t bus, const void *map)
 {
 	struct gnttab_unmap_grant_ref *op = &b->unmaps[b->nr_unmaps];
 
@@ -147,6 +154,7 @@ uint32_t grant_batch_unmap(struct grant_batch *b, uint32_t handle, uint64_t bus)
 	op->dev_bus_addr = bus;
 	op->handle = handle;
 	op->status = GRANT_STATUS_NEVER_RAN;
+	b->undone[b->nr_unmaps] = (uintptr_t)map;
 	return b->nr_unmaps++;
 }
 

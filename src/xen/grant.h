@@ -44,8 +44,8 @@ struct grant_array {
 	size_t status; /* where it stands in each; those that are to run have NEVER_RAN */
 };
 
-#define GRANT_ARRAY(array, n)                                                        \
-	((struct grant_array){ (array), (n), sizeof(*(array)),                       \
+#define GRANT_ARRAY(array, n)                                  \
+	((struct grant_array){ (array), (n), sizeof(*(array)), \
 			       offsetof(__typeof__(*(array)), status) })
 
 /**
@@ -74,6 +74,7 @@ struct grant_batch {
 	struct gnttab_copy *copies;
 	struct gnttab_map_grant_ref *maps;
 	struct gnttab_unmap_grant_ref *unmaps;
+	uint64_t *undone; /* of each unmap: where its map stands; see grant_batch_unmap() */
 	uint32_t nr_copies, nr_maps, nr_unmaps;
 
 	xengnttab_grant_copy_segment_t *segs; /* copies in gntdev's words; else NULL */
@@ -86,7 +87,7 @@ struct grant_batch {
 static inline size_t grant_batch_bytes(uint32_t max)
 {
 	return max * (sizeof(struct gnttab_copy) + sizeof(struct gnttab_map_grant_ref) +
-		      sizeof(struct gnttab_unmap_grant_ref));
+		      sizeof(struct gnttab_unmap_grant_ref) + sizeof(uint64_t));
 }
 
 /**
@@ -130,8 +131,13 @@ uint32_t grant_batch_copy_out(struct grant_batch *b, const struct grant_copy *c)
 /* grant_batch_map - for devices alone; @read_only: they may only read it */
 uint32_t grant_batch_map(struct grant_batch *b, uint32_t domid, uint32_t gref, bool read_only);
 
-/* grant_batch_unmap - by what grant_batch_mapped() said */
-uint32_t grant_batch_unmap(struct grant_batch *b, uint32_t handle, uint64_t bus);
+/**
+ * grant_batch_unmap - by what grant_batch_mapped() said
+ *
+ * @map: where that was written down. It is known by this to whoever finds the unmap carried out: of the
+ *       same handle, and even of the same page, there may be another map by then
+ */
+uint32_t grant_batch_unmap(struct grant_batch *b, uint32_t handle, uint64_t bus, const void *map);
 
 /**
  * grant_batch_flush - carries out what was added, in one hypercall for each kind that there is
@@ -166,7 +172,12 @@ bool grant_batch_unmapped(const struct grant_batch *b, uint32_t i);
 void grant_batch_reset(struct grant_batch *b);
 
 /* grant_batch_view - the arrays in the memory of a batch of @max operations. */
-void grant_batch_view(void *mem, uint32_t max, struct gnttab_map_grant_ref **maps,
-		      struct gnttab_unmap_grant_ref **unmaps);
+struct grant_view {
+	struct gnttab_map_grant_ref *maps;
+	struct gnttab_unmap_grant_ref *unmaps;
+	uint64_t *undone; /* an address in the process that made the batch */
+};
+
+struct grant_view grant_batch_view(void *mem, uint32_t max);
 
 #endif
