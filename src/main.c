@@ -42,7 +42,11 @@ _Static_assert(OPTIONS_MAX_REACTORS == DATAPATH_MAX_REACTORS, "each that can be 
  * Beside those for data: queues and lists of the controllers that we drive, and what is merged; and
  * what each further reactor wants of that.
  */
-#define DEVICE_PAGES	     1024u
+#ifdef XENBLKD_POINTS
+#define DEVICE_PAGES 256u /* it is started a hundred thousand times, and has two disks */
+#else
+#define DEVICE_PAGES 1024u
+#endif
 #define DEVICE_PAGES_FURTHER 256u
 
 /* The exit status of wrong options, a wrong file, or a wrong version: to try again is of no use. */

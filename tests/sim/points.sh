@@ -87,23 +87,6 @@ connected() {
 	[[ $(<"$log") = *connected:* ]]
 }
 
-# killed_after MILLISECONDS - from when its guest is connected
-killed_after() {
-	begin_life none
-	wait_for 30 connected || return
-	nap "$1"
-	kill -KILL $daemon_pid
-	end_life 137
-}
-
-# killed_starting MILLISECONDS - or a bit later, wherever it is then
-killed_starting() {
-	begin_life none
-	nap "$1"
-	kill -KILL $daemon_pid
-	end_life 137
-}
-
 # stopped PLAN - it is told to end while its guest is connected: it may die on the way, or not
 stopped() {
 	begin_life "$1"
@@ -209,32 +192,18 @@ at_each_place() {
 	true
 }
 
-# Commands that the controller sees neither before the kill nor after: not until it was reset.
-with_commands_held() {
-	xensim set nvme_hold=1
-	killed_after $((RANDOM % 30)) || return
-	begin_life none
-	wait_for 30 connected || return
-	xensim set nvme_hold=0
-	nap $((RANDOM % 30))
-	kill -KILL $daemon_pid
-	end_life 137
-}
-
-# So many, at any place or any moment.
+# So many, at any place or any moment, and some with commands that the controller has not seen.
 at_random() {
-	local i
-	for ((i = 0; i < $1; i++)); do
-		case $((RANDOM % 16)) in
-		0) killed_after $((RANDOM % 100)) || return ;;
-		1) killed_starting $((RANDOM % 60 + 1)) || return ;;
-		2) with_commands_held || return ;;
-		3 | 4 | 5) dies "die:any:$((RANDOM % 2000 + 1))" || return ;;
-		6 | 7 | 8) dies "die:any:$((RANDOM * 2 % 30000 + 300))" || return ;;
-		*) dies "die:$((RANDOM % nr_points)):$((RANDOM % 20 + 1)):$enough" || return ;;
+	local word number
+	LD_PRELOAD=$preload "$BUILD/tests/sim/sim_deaths" $((RANDOM * 32768 + RANDOM)) "$1" "$nr_points" "$enough" \
+		"$log" "$preload" "$daemon" --state-dir="$XENSIM_DIR/run" "${options[@]}" >"$XENSIM_DIR/deaths" || { cat "$XENSIM_DIR/deaths"; return 1; }
+	while read -r word number; do
+		case $word in
+		visited) visited[number]=1 ;;
+		held) [[ $target != nvme:* ]] || held=$((held + number)) ;;
+		killed) counted=$((counted + number)) ;;
 		esac
-	done
-	true
+	done <"$XENSIM_DIR/deaths"
 }
 
 in_rounds() {
@@ -356,7 +325,7 @@ all_visited() {
 }
 
 exec 3>&1
-domid=0 counted=0 enough=20000
+domid=0 counted=0 held=0 enough=20000
 kind=(--rw=randrw --fill --verify --flush-every=100)
 visited=()
 echo "# SEED=$seed"
@@ -385,5 +354,5 @@ if wanted "errors"; then
 	check "killed when a flush has failed: its successor knows" at_error queue_answer nvme_fail_permille=300 flush_has_failed
 fi
 [ -n "${STORIES:-}" ] || check "all places were visited" all_visited
-echo "# killed $counted times; at ${#visited[@]} of $nr_points places"
+echo "# killed $counted times, $held of them with commands that the controller had not seen; at ${#visited[@]} of $nr_points places"
 finish
