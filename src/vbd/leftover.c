@@ -27,12 +27,20 @@ struct found {
 	uint32_t nr;
 };
 
+/* Where a map stands: one of the two. */
+struct place {
+	struct gnttab_map_grant_ref *op; /* in a batch */
+	struct io_map *map; /* in a request */
+};
+
 struct leftover {
 	struct found *found;
 	uint32_t nr_found;
 	const struct found
 		*batch; /* whose unmaps are ours to write; NULL: nothing can have been mapped */
 	uint32_t nr_unmaps; /* of this round, in the batch's array */
+	struct place *places; /* what each of them undoes */
+	uint32_t nr_recovered; /* unmaps of a recovery that was killed */
 };
 
 static size_t wanted_bytes(enum record_kind kind, uint32_t nr)
@@ -197,12 +205,6 @@ static struct grant_view view(const struct found *f)
 	return grant_batch_view(f->record.mem, f->nr);
 }
 
-/* Where a map stands: one of the two. */
-struct place {
-	struct gnttab_map_grant_ref *op; /* in a batch */
-	struct io_map *map; /* in a request */
-};
-
 typedef void (*place_fn)(struct leftover *l, const struct place *p);
 
 /* Of all maps. */
@@ -265,7 +267,8 @@ static bool is_map(const struct found *f, const struct io_map *map)
 /* What an unmap of a reactor's has undone: the map stands where it says, and in no batch any more. */
 static void forget_undone(struct leftover *l, struct gnttab_unmap_grant_ref *op, uint64_t address)
 {
-	for (uint32_t i = 0; i < l->nr_found; i++) {
+	l->nr_recovered += !address;
+	for (uint32_t i = 0; address && i < l->nr_found; i++) {
 		const struct found *f = &l->found[i];
 		struct io_map *map = record_find(&f->record, address, sizeof(*map));
 
@@ -317,8 +320,10 @@ static void forget_unmap(struct leftover *l, struct gnttab_unmap_grant_ref *op, 
 /* All unmaps that were carried out are forgotten as maps; then, and not before, as unmaps. */
 static void settle(struct leftover *l)
 {
+	l->nr_recovered = 0;
 	for_each_unmap(l, forget_undone);
-	for_each_map(l, forget_if_recovered);
+	if (l->nr_recovered)
+		for_each_map(l, forget_if_recovered);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	POINT();
 	for_each_unmap(l, forget_unmap);
@@ -333,11 +338,14 @@ static void add_unmap(struct leftover *l, const struct place *p)
 
 	if (l->nr_unmaps == l->batch->nr)
 		return; /* in the next round */
-	/* One map may stand in the batch and in an io. */
+	/* One map may stand in the batch and in an io: one of them is enough. */
 	for (uint32_t i = 0; i < l->nr_unmaps; i++) {
-		if (v.unmaps[i].handle == handle_of(p))
+		if (v.unmaps[i].handle == handle_of(p)) {
+			forget_map(p);
 			return;
+		}
 	}
+	l->places[l->nr_unmaps] = *p;
 	v.undone[l->nr_unmaps] = 0;
 	v.unmaps[l->nr_unmaps] = (struct gnttab_unmap_grant_ref){
 		.dev_bus_addr = bus_of(p),
@@ -354,7 +362,6 @@ static int unmap_round(struct leftover *l, xencall_handle *xcall)
 	struct gnttab_unmap_grant_ref *unmaps;
 	int err;
 
-	settle(l);
 	l->nr_unmaps = 0;
 	for_each_map(l, add_unmap);
 	if (!l->nr_unmaps)
@@ -369,6 +376,10 @@ static int unmap_round(struct leftover *l, xencall_handle *xcall)
 		if (unmaps[i].status != GNTST_okay)
 			return -EIO;
 	}
+	for (uint32_t i = 0; i < l->nr_unmaps; i++)
+		forget_map(&l->places[i]);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	for_each_unmap(l, forget_unmap);
 	return (int)l->nr_unmaps;
 }
 
@@ -404,9 +415,15 @@ static int unmap_all(struct leftover *l, struct error *e)
 	xcall = xencall_open(NULL, 0);
 	if (!xcall)
 		return error_set(e, errno, "cannot unmap what was left: %s", strerror(errno));
+	l->places = calloc(l->batch->nr, sizeof(*l->places));
+	if (!l->places) {
+		xencall_close(xcall);
+		return error_set(e, ENOMEM, "no memory to unmap what was left");
+	}
+	settle(l);
 	while ((nr = unmap_round(l, xcall)) > 0)
 		total += (uint32_t)nr;
-	settle(l);
+	free(l->places);
 	xencall_close(xcall);
 	if (nr < 0)
 		return error_set(e, -nr, "cannot unmap a guest's pages that were left mapped: %s",
