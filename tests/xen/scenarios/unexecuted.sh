@@ -3,7 +3,7 @@
 TITLE="the control: a daemon that does not carry out again what was in flight is found by its guest"
 GUEST_FIO=1
 TIMEOUT=900
-# How often it is killed; fewer if the guest has found it.
+# How often one dies; fewer if the guest has found it.
 KILLS=10
 
 # What a killed daemon had in flight is answered and not carried out, by a build for tests alone.
@@ -40,7 +40,23 @@ fio_guest() {
 	MEMORY=384 guest_create "$1" pv "$(disk xvda "$2")"
 }
 
-# found_by NAME TARGET - killed under load of a guest on it, until that has ended
+# The number of the place where a request was put into the device's queue, and the device not told.
+place_submitted() {
+	XENBLKD_POINTS=list xenblkd --version | awk '$2 ~ /^submit_one:/ { print $1; exit }'
+}
+
+has_died() {
+	! kill -0 "$daemon_pid" 2>/dev/null
+}
+
+# A daemon dies with a request that it has taken and that the device never sees.
+dies_unseen() {
+	kill_xenblkd
+	XENBLKD_POINTS="die:$(place_submitted):$((RANDOM % 100 + 200))" start_xenblkd
+	wait_for 60 has_died && daemon_says 'died at .* submit_one:'
+}
+
+# found_by NAME TARGET - daemons die under load of a guest on it, until that has ended
 found_by() {
 	local i
 	check "$1: a guest on $2" fio_guest "$1" "$2"
@@ -48,11 +64,13 @@ found_by() {
 	guest_start "$1" verify_until_enough xvda
 	sleep 2
 	for ((i = 0; i < KILLS; i++)); do
-		kill_xenblkd_in_flight "$(guest_domid "$1")" || break
+		dies_unseen || { start_xenblkd; break; }
+		: >$daemon_log
 		XENBLKD_POINTS=unexecuted start_xenblkd
 		wait_for 60 daemon_says "$(guest_domid "$1")/xvda: connected" || break
 		sleep 1
 	done
+	say "$1: $i daemons died with a request that its device had not seen"
 	guest_enough "$1"
 	guest_join "$1" 300 >"/tmp/found.$1"
 	check "$1: its fio finds what was not carried out again" is "$(tail -1 "/tmp/found.$1")" found
