@@ -171,7 +171,7 @@ static void what_recovery_has_unmapped_is_not_unmapped_again(void)
 
 int main(void)
 {
-	xengntshr_handle *shr;
+	static xengntshr_handle *shr;
 
 	machine_create();
 	log_set_level(0);
