@@ -48,6 +48,7 @@ static const struct word controls[] = {
 	FAULT(fail_map),
 	FAULT(fail_unmap),
 	FAULT(fail_gntdev_map),
+	FAULT(interrupt_map),
 	FAULT(efault),
 	FAULT(lose_event),
 	FAULT(delay_event),

@@ -37,6 +37,7 @@ struct sim_fault {
 
 struct sim_controls {
 	struct sim_fault fail_copy, fail_map, fail_unmap, fail_gntdev_map;
+	struct sim_fault interrupt_map; /* a mapping by gntdev: EINTR */
 	struct sim_fault efault; /* the hypercall stops there: EFAULT */
 	struct sim_fault lose_event, delay_event;
 	struct sim_fault store_again; /* the end of a transaction: EAGAIN */

@@ -163,11 +163,12 @@ static void unmap_all(uint16_t domid, struct range *r, uint32_t count)
 static void *map(xengnttab_handle *xgt, uint32_t count, const uint32_t *domids, uint32_t domid_step,
 		 const uint32_t *refs, int prot)
 {
-	struct range *r = count ? range_create(count) : NULL;
+	bool interrupted = sim_fault(&sim()->controls.interrupt_map);
+	struct range *r = count && !interrupted ? range_create(count) : NULL;
 	uint32_t nr;
 
 	if (!r) {
-		errno = count ? ENOMEM : EINVAL;
+		errno = interrupted ? EINTR : count ? ENOMEM : EINVAL;
 		return NULL;
 	}
 	SIM_COUNT(gntdev_calls, 1);

@@ -475,6 +475,9 @@ static int stand_by(struct daemon *d)
 	if (d->stopping)
 		return -ECANCELED;
 	err = release(d, &e);
+	/* It found no memory for DMA, and so there are no hypercalls later on. */
+	if (!err && !d->confine.dma)
+		err = instance_settle(&d->instance, &e);
 	/* Now that the other one writes nothing any more. */
 	ahead_turn(&d->ahead);
 	if (!err)

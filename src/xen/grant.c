@@ -11,12 +11,22 @@
 /* Times that a hypercall is tried that stops at the same operation. */
 #define HYPERCALL_TRIES 4
 
+/* Times that a map is tried that is interrupted. */
+#define MAP_TRIES 16
+
 int grant_map(xengnttab_handle *h, uint32_t domid, const uint32_t *refs, uint32_t nr, void **out)
 {
-	/* The library takes refs of a single domain by a pointer that it only reads. */
-	void *addr = xengnttab_map_domain_grant_refs(h, nr, domid, (uint32_t *)refs,
-						     PROT_READ | PROT_WRITE);
+	void *addr = NULL;
 
+	/*
+	 * The first map of a process takes all locks of its memory, which Linux gives up on when anything is
+	 * there to be done on the way back, such as what io_uring has left: it is done by then.
+	 */
+	errno = EINTR;
+	for (int tries = 0; !addr && errno == EINTR && tries < MAP_TRIES; tries++)
+		/* The library takes refs of a single domain by a pointer that it only reads. */
+		addr = xengnttab_map_domain_grant_refs(h, nr, domid, (uint32_t *)refs,
+						       PROT_READ | PROT_WRITE);
 	if (!addr)
 		return errno ? -errno : -EIO;
 	*out = addr;

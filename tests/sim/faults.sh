@@ -43,6 +43,12 @@ check "a ring that cannot be mapped is a disk that is not served" \
 check "and the daemon says why" wait_for 5 daemon_says '5/xvda: cannot map'
 disk_remove 5 51712
 
+disk_create 6 51712 "file:$XENSIM_DIR/disk"
+xensim set interrupt_map=1
+check "a ring whose mapping is interrupted is mapped" guest 6 51712 --rw=randread --count=10
+check "it was interrupted" counter_is interrupt_map 0
+disk_remove 6 51712
+
 xensim set store_again=5
 disk_create 2 51712 null:1G
 check "the store may say EAGAIN" guest 2 51712 --count=1000
