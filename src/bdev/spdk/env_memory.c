@@ -6,6 +6,9 @@
  * is smaller than a page wastes the rest of it, but never crosses into a page that is elsewhere on the
  * bus. Who asks for alignment to more than a page, and for no more than that, wants memory that is
  * contiguous on the bus (rings of an NVMe controller): it is found, or there is none.
+ *
+ * What is for processes to share and not for devices is ordinary memory. SPDK's locks are there, and on
+ * pages of dmem Linux lets no thread wait for a lock: glibc then ends the process.
  */
 #include <spdk/stdinc.h>
 #include <spdk/env.h>
@@ -161,16 +164,19 @@ static void *ordinary_alloc(size_t size, size_t align)
 void *spdk_malloc(size_t size, size_t align, uint64_t *unused, int numa_id, uint32_t flags)
 {
 	bool contiguous = align > PAGE && size > PAGE && size <= align && size <= RING_MAX_BYTES;
+	/* Of its NVMe driver's command lists, which begin at pages, 25.09 does not say that they are. */
+	bool for_devices = (flags & SPDK_MALLOC_DMA || align >= PAGE) &&
+			   size <= (size_t)area.nr * PAGE / LARGE_PART;
 	void *ptr = NULL;
 
 	if (!size)
 		size = 1;
-	if (size <= (size_t)area.nr * PAGE / LARGE_PART)
+	if (for_devices)
 		ptr = area_alloc(size, align, contiguous);
 	if (ptr)
 		return ptr;
 	/* A device is never told of what has no address, and says so. */
-	if (size <= (size_t)area.nr * PAGE / LARGE_PART && !area.said_full) {
+	if (for_devices && !area.said_full) {
 		area.said_full = true;
 		log_warning(
 			"SPDK: no %zu bytes%s are left of its memory for devices; see --spdk-mib",
