@@ -16,7 +16,8 @@
 
 static void close_if_unused(struct sdisk *d)
 {
-	if (!d->desc || d->nr_untold || atomic_load(&d->nr_channels))
+	/* One that stays may be without channels for a moment: its queue goes from one reactor to another. */
+	if (!atomic_load(&d->gone) || !d->desc || d->nr_untold || atomic_load(&d->nr_channels))
 		return;
 	log_info("spdk:%s: given back to SPDK", d->name);
 	spdk_bdev_close(d->desc);
