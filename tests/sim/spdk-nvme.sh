@@ -107,6 +107,35 @@ check "and the third has read what it wrote" wait "$third_pid"
 wait "$other_pid"
 guest_pid=''
 check "all go" eval 'disk_remove 3 51712; disk_remove 4 51712; disk_remove 5 51712'
+
+# Drives that are pulled out: one that is a disk, and one with a volume.
+check "a store for volumes is made" rpc bdev_lvol_create_lvstore \
+	'{"bdev_name": "Bn1", "lvs_name": "lvs", "cluster_sz": 1048576}'
+check "and a volume in it" rpc bdev_lvol_create '{"lvs_name": "lvs", "lvol_name": "vm", "size_in_mib": 16}'
+disk_create 6 51712 "spdk:An1?transfer=direct"
+disk_create 7 51712 spdk:lvs/vm
+disk_create 8 51712 null:16M
+guest_start 6 51712 --rw=randrw --size=4k-44k --time=60
+one_pid=$guest_pid
+guest_start 7 51712 --rw=randrw --size=4k-44k --time=60
+guest_pid+=" $one_pid"
+check "guests work on them" wait_for 20 daemon_says '7/xvda: connected'
+check "and go on" wait_for 20 moves nvme_commands
+xensim set nvme_gone=1
+for bdev in An1 lvs/vm; do
+	check "$bdev is gone, and the log says so" wait_for 20 daemon_says "spdk:$bdev: SPDK wants it back"
+	check "SPDK has it" wait_for 20 daemon_says "spdk:$bdev: given back to SPDK"
+done
+for domid in 6 7; do
+	check "its guest has errors" wait_for 10 grep -q 'answered with -1' "$XENSIM_DIR/guest-$domid"
+	xensim destroy $domid
+	sim 0 xenstore-rm /local/domain/$domid /local/domain/0/backend/vbd/$domid
+done
+wait $guest_pid 2>/dev/null # they have ended with their domains
+guest_pid=''
+check "another disk is served" guest 8 51712 --rw=randread --count=100
+disk_remove 8 51712
+# SPDK does not let go of the drive with volumes: ten seconds are what it is waited for.
 check "the daemon ends" stop_daemon
 check "nothing is left" nothing_is_left
 finish

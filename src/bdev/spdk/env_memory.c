@@ -84,6 +84,7 @@ int env_start(struct dmem *dmem, uint32_t nr_pages, struct error *e)
 
 void env_end(void)
 {
+	env_pci_end();
 	dmem_free(area.dmem, area.nr, area.pages);
 	free(area.pages);
 	free(area.run);

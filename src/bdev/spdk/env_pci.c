@@ -146,6 +146,14 @@ void spdk_pci_device_detach(struct spdk_pci_device *spdk)
 	give_back(device_of(spdk));
 }
 
+void env_pci_end(void)
+{
+	struct device *d, *tmp;
+
+	list_for_each_safe (d, tmp, &devices, link)
+		give_back(d);
+}
+
 int spdk_pci_enumerate(struct spdk_pci_driver *driver, spdk_pci_enum_cb enum_cb, void *enum_ctx)
 {
 	return 0;

@@ -27,6 +27,9 @@
 #define LARGE_BUFFERS_EACH 8u
 #define LARGE_CACHE	   4u
 
+/* So long it may take to end; some of it never does: see fini_subsystems(). */
+#define FINI_MAX_NS (5 * NS_PER_S)
+
 /* Messages between threads; each keeps 1024 for itself. */
 #define MESSAGES_EACH 4096u
 
@@ -142,12 +145,17 @@ static void wait_end(void *arg)
 	wait_done(0, arg);
 }
 
-void host_wait(const bool *done)
+static void wait_until(const bool *done, uint64_t end_ns)
 {
-	while (!__atomic_load_n(done, __ATOMIC_ACQUIRE)) {
+	while (!__atomic_load_n(done, __ATOMIC_ACQUIRE) && clock_ns() < end_ns) {
 		if (spdk_thread_poll(host.app.spdk, 0, 0) <= 0)
 			usleep(50);
 	}
+}
+
+static void host_wait(const bool *done)
+{
+	wait_until(done, UINT64_MAX);
 }
 
 static int set_sizes(uint32_t nr_threads, struct error *e)
@@ -266,12 +274,19 @@ static void end_app(void)
 	host_thread_free(&host.app);
 }
 
+/*
+ * A store of volumes whose drive was pulled out cannot be written any more, and SPDK does not let go of
+ * the drive then, nor come to an end. All of it is ended with its threads.
+ */
 static void fini_subsystems(void)
 {
-	struct waiting w = { 0 };
+	/* It may be told after we have given up. */
+	static struct waiting w;
 
 	spdk_subsystem_fini(wait_end, &w);
-	host_wait(&w.done);
+	wait_until(&w.done, clock_ns() + FINI_MAX_NS);
+	if (!w.done)
+		log_warning("SPDK does not end by itself, and is ended");
 }
 
 int spdk_host_start(const struct spdk_host_args *args, struct error *e)

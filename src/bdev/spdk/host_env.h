@@ -43,7 +43,7 @@ struct env_waker {
  */
 int env_start(struct dmem *dmem, uint32_t nr_pages, struct error *e);
 
-/* env_end - the reverse; SPDK has given back what it had. */
+/* env_end - the reverse; nothing of SPDK runs any more. */
 void env_end(void);
 
 /* env_set_core - what the calling thread is numbered as. */
@@ -58,6 +58,9 @@ void env_is_awake(struct env_waker *w);
 
 /* env_ticks_to_ns - of spdk_get_ticks(): how far @tick is ahead of now; 0 if it is not. */
 uint64_t env_ns_until(uint64_t tick);
+
+/* env_pci_end - part of env_end(): controllers that SPDK has not given back. */
+void env_pci_end(void);
 
 /* env_time_start - part of env_start(): how fast the ticks go. */
 void env_time_start(void);

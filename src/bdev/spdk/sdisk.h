@@ -55,9 +55,6 @@ void host_note_change(void);
 void host_for_each_reactor(void (*fn)(void *arg), void *arg);
 uint32_t host_nr_reactors(void);
 
-/* host_wait - polls SPDK until *@done. Thread: control. */
-void host_wait(const bool *done);
-
 struct spdk_thread *host_app_thread(void);
 
 #endif
