@@ -56,7 +56,15 @@ cat >"$XENSIM_DIR/spdk.json" <<EOF
   { "method": "bdev_null_create", "params": { "name": "Null0", "num_blocks": 2097152, "block_size": 512 } },
   { "method": "bdev_passthru_create", "params": { "name": "Pass0", "base_bdev_name": "Malloc4k" } },
   { "method": "bdev_aio_create", "params": { "name": "Aio0", "filename": "$XENSIM_DIR/aio", "block_size": 512 } },
-  { "method": "bdev_uring_create", "params": { "name": "Uring0", "filename": "$XENSIM_DIR/uring", "block_size": 512 } }
+  { "method": "bdev_uring_create", "params": { "name": "Uring0", "filename": "$XENSIM_DIR/uring", "block_size": 512 } },
+$(for i in 1 2 3 4 5 6 7; do
+	echo "  { \"method\": \"bdev_malloc_create\", \"params\": { \"name\": \"M$i\", \"num_blocks\": 32768, \"block_size\": 512 } },"
+done)
+  { "method": "bdev_raid_create", "params": { "name": "Raid1", "raid_level": "raid1", "base_bdevs": [ "M1", "M2" ] } },
+  { "method": "bdev_raid_create", "params": { "name": "Concat", "raid_level": "concat", "strip_size_kb": 64, "base_bdevs": [ "M3", "M4" ] } },
+  { "method": "bdev_delay_create", "params": { "name": "Delay", "base_bdev_name": "M5", "avg_read_latency": 200, "p99_read_latency": 900, "avg_write_latency": 200, "p99_write_latency": 900 } },
+  { "method": "bdev_split_create", "params": { "base_bdev": "M6", "split_count": 2 } },
+  { "method": "bdev_error_create", "params": { "base_name": "M7" } }
 ] } ] }
 EOF
 
@@ -69,13 +77,18 @@ check "a disk is made in memory" disk_create 1 51712 spdk:Malloc0
 check "all sizes, verified" load 1 --size=512-44k --layout=random --align=512 --span=16m
 check "with flushes and discards" load 1 --size=512-44k --align=512 --span=16m --flush-every=13 --discard-every=11
 check "it goes" disk_remove 1 51712
-domid=2
-for bdev in Pass0 Aio0 Uring0; do
+domid=10
+for bdev in Pass0 Aio0 Uring0 Raid1 Concat Delay M6p1 EE_M7; do
 	check "a disk is made of $bdev" disk_create $domid 51712 spdk:$bdev
-	check "all sizes, verified, on $bdev" load $domid --size=512-44k --align=512 --span=16m
+	check "all sizes, verified, on $bdev" load $domid --size=512-44k --align=512 --span=8m
 	check "it goes" disk_remove $domid 51712
 	domid=$((domid + 1))
 done
+check "a disk is made of what can be told to fail" disk_create 20 51712 spdk:EE_M7
+check "it is told to" rpc bdev_error_inject_error '{"name": "EE_M7", "io_type": "read", "error_type": "failure", "num": 1}'
+check "a request fails" not guest 20 51712 --rw=randread --size=4k --count=100
+check "and no other" guest 20 51712 --rw=randread --size=4k --count=100
+check "it goes" disk_remove 20 51712
 check "a disk is made that keeps nothing" disk_create 5 51712 spdk:Null0
 check "it is read" guest 5 51712 --rw=randread --size=4k --depth=32 --count=$many
 check "it goes" disk_remove 5 51712
