@@ -182,6 +182,14 @@ guest_start() {
 	guest_pid=$!
 }
 
+# guest_stops DOMID - of its own, having read what it wrote
+guest_stops() {
+	kill -TERM "$guest_pid"
+	wait "$guest_pid" || return
+	guest_pid=''
+	grep -E 'verified [1-9][0-9]* sectors: 0 wrong' "$XENSIM_DIR/guest-$1"
+}
+
 # guest_end - it has come to its end, or is killed now
 guest_end() {
 	kill -KILL "$guest_pid"
