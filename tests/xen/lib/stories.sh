@@ -24,6 +24,18 @@ read_back() {
 	umount "/mnt/$1"
 }
 
+# read_at DISK N - one block of 4 KiB
+read_at() {
+	wait_for 30 has_disk "$1"
+	dd if="/dev/$1" of=/dev/null bs=4k count=1 skip="$2" iflag=direct 2>/dev/null
+}
+
+# write_on DISK - until it fails
+write_on() {
+	while dd if=/dev/zero of="/dev/$1" bs=64k count=64 oflag=direct 2>/dev/null; do :; done
+	echo over
+}
+
 # checksum DISK - of all of it
 checksum() {
 	sha256sum <"/dev/$1" | cut -d' ' -f1
@@ -38,6 +50,16 @@ guest_fills() {
 	check "$1 makes a filesystem on $2 and fills it" is $? 0
 	check "$1 reads back from $2 what it wrote" is "$(guest_run "$1" read_back "$2")" "$wrote"
 	host remember "$3" "$wrote"
+}
+
+# spdk_rpc METHOD [PARAMS] - of the daemon's SPDK, at /run/spdk.sock
+spdk_rpc() {
+	xenblkctl --socket=/run/spdk.sock call "$@"
+}
+
+# spdk_attaches NAME BDF - SPDK's driver takes a controller: its namespaces are NAMEn1, ...
+spdk_attaches() {
+	spdk_rpc bdev_nvme_attach_controller "{\"name\": \"$1\", \"trtype\": \"PCIe\", \"traddr\": \"$2\"}"
 }
 
 # disk_state GUEST DEVICE-NUMBER WANTED - as xl block-list has it
@@ -65,6 +87,37 @@ attacked() {
 }
 
 # ----- on the host
+
+# without_spdk - why_skipped, where the build has none
+without_spdk() {
+	! "$xenblkd_build/src/xenblkd" --version | grep -q SPDK && echo "this build has no SPDK"
+}
+
+# bad_drive NAME - whose block of 4 KiB number 2560 cannot be read
+bad_drive() {
+	qemu-img create -q -f raw "$(image "$1")" 64M
+	drives+=(-drive "if=none,id=$1,format=raw,file.driver=blkdebug,file.image.filename=$(image "$1"),file.inject-error.0.event=read_aio,file.inject-error.0.errno=5,file.inject-error.0.sector=20480,file.inject-error.0.once=off"
+		-device "nvme,drive=$1,serial=$1")
+}
+
+# named_drive NAME [BLOCK-OPTIONS] - one that the monitor knows as NAMEctrl
+named_drive() {
+	qemu-img create -q -f raw "$(image "$1")" 64M
+	drives+=(-drive "file=$(image "$1"),format=raw,if=none,id=$1${2:+,$2}"
+		-device "nvme,id=${1}ctrl,drive=$1,serial=$1")
+}
+
+# make_monitor - a pipe for its commands; what it answers nobody reads
+make_monitor() {
+	rm -f "$run"/mon.in "$run"/mon.out
+	mkfifo "$run/mon.in" "$run/mon.out"
+	drives+=(-chardev "pipe,id=mon,path=$run/mon" -mon "chardev=mon,mode=readline")
+	(exec cat "$run/mon.out" >"$run/mon.log") &
+}
+
+monitor() {
+	echo "$*" >"$run/mon.in"
+}
 
 # remember DRIVE CHECKSUM
 remember() {

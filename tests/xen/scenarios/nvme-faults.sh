@@ -3,30 +3,11 @@
 TITLE="our own NVMe driver: media errors, a command that does not end, a drive that is pulled out"
 TIMEOUT=600
 
-# The monitor's commands go by a pipe; what it answers nobody reads.
 host_setup() {
-	qemu-img create -q -f raw "$run/bad.img" 64M
-	drives+=(-drive "if=none,id=bad,format=raw,file.driver=blkdebug,file.image.filename=$run/bad.img,file.inject-error.0.event=read_aio,file.inject-error.0.errno=5,file.inject-error.0.sector=20480,file.inject-error.0.once=off"
-		-device nvme,drive=bad,serial=bad)
-	qemu-img create -q -f raw "$run/slow.img" 64M
-	drives+=(-drive "file=$run/slow.img,format=raw,if=none,id=slow,throttling.iops-total=100000"
-		-device nvme,id=slowctrl,drive=slow,serial=slow)
-	qemu-img create -q -f raw "$run/pulled.img" 64M
-	drives+=(-drive "file=$run/pulled.img,format=raw,if=none,id=pulled"
-		-device nvme,id=pulledctrl,drive=pulled,serial=pulled)
-	rm -f "$run"/mon.in "$run"/mon.out
-	mkfifo "$run/mon.in" "$run/mon.out"
-	drives+=(-chardev "pipe,id=mon,path=$run/mon" -mon "chardev=mon,mode=readline")
-	(exec cat "$run/mon.out" >"$run/mon.log") &
-}
-
-monitor() {
-	echo "$*" >"$run/mon.in"
-}
-
-read_at() {
-	wait_for 30 has_disk "$1"
-	dd if="/dev/$1" of=/dev/null bs=4k count=1 skip="$2" iflag=direct 2>/dev/null
+	bad_drive bad
+	named_drive slow throttling.iops-total=100000
+	named_drive pulled
+	make_monitor
 }
 
 # 32 requests at once, and more, all of which have to succeed.
@@ -37,11 +18,6 @@ read_many() {
 	done
 	wait
 	dd if="/dev/$1" of=/dev/null bs=1M count=8 iflag=direct 2>/dev/null
-}
-
-write_on() {
-	while dd if=/dev/zero of="/dev/$1" bs=64k count=64 oflag=direct 2>/dev/null; do :; done
-	echo over
 }
 
 dom0() {

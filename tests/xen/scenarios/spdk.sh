@@ -5,7 +5,7 @@ GUEST_FIO=1
 TIMEOUT=900
 
 why_skipped() {
-	! "$xenblkd_build/src/xenblkd" --version | grep -q SPDK && echo "this build has no SPDK"
+	without_spdk
 }
 
 host_setup() {
@@ -14,10 +14,6 @@ host_setup() {
 
 same_as_remembered() {
 	is "$(sha256sum <"$(image "$1")" | cut -d' ' -f1)" "$(remembered "$1")"
-}
-
-rpc() {
-	xenblkctl --socket=/run/spdk.sock call "$@"
 }
 
 # Requests that overlap in flight have no one right content: serialize_overlap keeps them apart.
@@ -52,8 +48,7 @@ dom0() {
 		] } ] }
 	EOF
 	check "xenblkd starts, and SPDK with it" start_xenblkd --spdk-config=/lab/spdk.json --spdk-rpc=/run/spdk.sock
-	check "SPDK's driver takes a controller" rpc bdev_nvme_attach_controller \
-		"{\"name\": \"Nvme0\", \"trtype\": \"PCIe\", \"traddr\": \"$bdf0\"}"
+	check "SPDK's driver takes a controller" spdk_attaches Nvme0 "$bdf0"
 	MEMORY=512 check "xl creates a guest" guest_create g1 pv "$(disk xvda spdk:Malloc0)" \
 		"$(disk xvdb "spdk:Nvme0n1?transfer=copy")"
 	check "it boots" guest_wait g1
@@ -72,22 +67,22 @@ dom0() {
 	guest_destroy g1
 	check "what the drive has is what the guest read" host same_as_remembered disk0
 
-	check "a store for volumes is made on the drive" rpc bdev_lvol_create_lvstore \
+	check "a store for volumes is made on the drive" spdk_rpc bdev_lvol_create_lvstore \
 		'{"bdev_name": "Nvme0n1", "lvs_name": "lvs", "cluster_sz": 1048576}'
-	check "and a thin volume" rpc bdev_lvol_create \
+	check "and a thin volume" spdk_rpc bdev_lvol_create \
 		'{"lvs_name": "lvs", "lvol_name": "vm", "size_in_mib": 64, "thin_provision": true}'
 	MEMORY=512 check "xl creates a guest on it" guest_create g1 pv "$(disk xvda spdk:lvs/vm)"
 	check "it boots" guest_wait g1
 	sum=$(guest_run g1 mark xvda)
 	check "it writes what is to be kept" is "${#sum}" 67
 	# Nothing is written after it: copying the first cluster fails on this drive (doc/spdk.md).
-	check "a snapshot is taken" rpc bdev_lvol_snapshot '{"lvol_name": "lvs/vm", "snapshot_name": "one"}'
+	check "a snapshot is taken" spdk_rpc bdev_lvol_snapshot '{"lvol_name": "lvs/vm", "snapshot_name": "one"}'
 	guest_destroy g1
 	MEMORY=512 check "xl creates a guest on the snapshot" guest_create g1 pv "$(disk xvda spdk:lvs/one ro)"
 	check "it boots" guest_wait g1
 	kept=$(guest_run g1 sum_of xvda)
 	check "which has what was written" is "$kept" "$sum"
 	guest_destroy g1
-	check "the controller is given back" rpc bdev_nvme_detach_controller '{"name": "Nvme0"}'
+	check "the controller is given back" spdk_rpc bdev_nvme_detach_controller '{"name": "Nvme0"}'
 	check "to the kernel" wait_for 10 nvme_of disk0
 }
