@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* libxencall on the machine of state.h: grant table operations, and the version. */
+/* libxencall on the machine of state.h: grant table operations, multicalls of them, and the version. */
 #include <xencall.h>
 
 #include <errno.h>
@@ -101,13 +101,32 @@ static int grant_table_op(uint16_t domid, unsigned int op, void *array, uint32_t
 	return err;
 }
 
-static int call(xencall_handle *xcall, unsigned int op, uint64_t arg1, uint64_t arg2,
-		uint64_t arg3)
+/* An entry that fails does not keep the next from running. */
+static int multicall(uint16_t domid, struct multicall_entry *entries, uint32_t nr)
+{
+	if (sim()->controls.no_multicall)
+		return -ENOSYS;
+	for (uint32_t i = 0; i < nr; i++) {
+		struct multicall_entry *e = &entries[i];
+		int result = -ENOSYS;
+
+		if (e->op == __HYPERVISOR_grant_table_op)
+			result =
+				grant_table_op(domid, (unsigned int)e->args[0],
+					       (void *)(uintptr_t)e->args[1], (uint32_t)e->args[2]);
+		e->result = (xen_ulong_t)result;
+	}
+	return 0;
+}
+
+static int call(xencall_handle *xcall, unsigned int op, uint64_t arg1, uint64_t arg2, uint64_t arg3)
 {
 	sim_cost(sim()->controls.cost_hypercall_ns);
 	if (op == __HYPERVISOR_grant_table_op)
 		return answer(grant_table_op(xcall->domid, (unsigned int)arg1,
 					     (void *)(uintptr_t)arg2, (uint32_t)arg3));
+	if (op == __HYPERVISOR_multicall)
+		return answer(multicall(xcall->domid, (void *)(uintptr_t)arg1, (uint32_t)arg2));
 	if (op == __HYPERVISOR_xen_version && arg1 == XENVER_version)
 		return 4 << 16 | 17;
 	if (op == __HYPERVISOR_xen_version && arg1 == XENVER_get_features) {

@@ -50,6 +50,7 @@ static const struct word controls[] = {
 	FAULT(fail_gntdev_map),
 	FAULT(interrupt_map),
 	FAULT(efault),
+	NUMBER(no_multicall),
 	FAULT(lose_event),
 	FAULT(delay_event),
 	FAULT(store_again),

@@ -39,6 +39,7 @@ struct sim_controls {
 	struct sim_fault fail_copy, fail_map, fail_unmap, fail_gntdev_map;
 	struct sim_fault interrupt_map; /* a mapping by gntdev: EINTR */
 	struct sim_fault efault; /* the hypercall stops there: EFAULT */
+	uint64_t no_multicall; /* 1: they are refused, with ENOSYS */
 	struct sim_fault lose_event, delay_event;
 	struct sim_fault store_again; /* the end of a transaction: EAGAIN */
 	uint64_t fail_status; /* of failed operations, its sign dropped; 0: general error */

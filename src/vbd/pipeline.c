@@ -101,9 +101,9 @@ bool pipeline_has_room(const struct pipeline *pl, const struct request *req)
 	if (pl->pool.nr_free < pl->promised + req->nr_segments + indirect_pages)
 		return false;
 	if (!req->indirect)
-		return grant_batch_room(&pl->batch) >= req->nr_segments;
+		return grant_batch_room_in(&pl->batch) >= req->nr_segments;
 	/* What is fetched is brought in by a batch of its own. */
-	return grant_batch_room(&pl->batch) >= indirect_pages &&
+	return grant_batch_room_in(&pl->batch) >= indirect_pages &&
 	       pl->promised + req->nr_segments <= BATCH_OPS && !list_empty(&pl->tables.free);
 }
 
@@ -176,60 +176,90 @@ static void brought_in(struct pipeline *pl)
 	}
 }
 
-static void bring_in(struct pipeline *pl)
-{
-	struct list_node *n;
-	struct io *io;
-
-	grant_batch_flush(&pl->batch);
-	brought_in(pl);
-	while ((n = list_pop(&pl->fetching)))
-		fetched(pl, list_entry(n, struct io, step));
-	pl->promised = 0;
-	grant_batch_reset(&pl->batch);
-
-	if (list_empty(&pl->incoming))
-		return;
-	list_for_each (io, &pl->incoming, step)
-		io->xfer->bring_in(pl, io);
-	grant_batch_flush(&pl->batch);
-	brought_in(pl);
-	grant_batch_reset(&pl->batch);
-}
-
 /* The next to be brought out, if there is room for its operations; or NULL. */
 static struct io *next_out(struct pipeline *pl)
 {
 	struct io *io = list_entry(pl->outgoing.head.next, struct io, link);
 
 	if (list_empty(&pl->outgoing) ||
-	    grant_batch_room(&pl->batch) < io->record->request.nr_segments)
+	    grant_batch_room_out(&pl->batch) < io->record->request.nr_segments)
 		return NULL;
 	list_del(&io->link);
 	return io;
 }
 
-static void bring_out_batch(struct pipeline *pl)
+/* Of the batch, which was flushed, what @out wanted. */
+static void brought_out(struct pipeline *pl, struct list *out)
 {
-	struct list batch;
 	struct list_node *n;
-	struct io *io;
 
-	list_init(&batch);
-	while ((io = next_out(pl))) {
-		io->xfer->bring_out(pl, io);
-		list_add_tail(&batch, &io->link);
-	}
-	POINT();
-	grant_batch_flush(&pl->batch);
-	POINT();
-	while ((n = list_pop(&batch))) {
-		io = list_entry(n, struct io, link);
+	while ((n = list_pop(out))) {
+		struct io *io = list_entry(n, struct io, link);
+
 		io->status = io->xfer->brought_out(pl, io);
 		POINT();
 		queue_answer(io->queue, io);
 	}
+}
+
+/*
+ * What was taken and what the device is done with, in one hypercall; of the latter as much as there is
+ * room for. Return: requests brought out.
+ */
+static uint32_t exchange(struct pipeline *pl)
+{
+	struct list out;
+	struct io *io;
+	uint32_t nr = 0;
+
+	list_init(&out);
+	for (; (io = next_out(pl)); nr++) {
+		io->xfer->bring_out(pl, io);
+		list_add_tail(&out, &io->link);
+	}
+	POINT();
+	grant_batch_flush(&pl->batch);
+	POINT();
+	brought_out(pl, &out);
+	grant_batch_let_go(&pl->batch);
+	brought_in(pl);
+	return nr;
+}
+
+/* The segments of indirect requests are there: now their data. */
+static void bring_in_fetched(struct pipeline *pl)
+{
+	struct list_node *n;
+	struct io *io;
+
+	while ((n = list_pop(&pl->fetching)))
+		fetched(pl, list_entry(n, struct io, step));
+	pl->promised = 0;
 	grant_batch_reset(&pl->batch);
+	if (list_empty(&pl->incoming))
+		return;
+	list_for_each (io, &pl->incoming, step)
+		io->xfer->bring_in(pl, io);
+	exchange(pl);
+	grant_batch_reset(&pl->batch);
+}
+
+static void bring_out(struct pipeline *pl)
+{
+	exchange(pl);
+	grant_batch_reset(&pl->batch);
+}
+
+/* Whether more is on the rings, with which what is to be brought out can go in the next turn. */
+static bool more_is_coming(const struct pipeline *pl)
+{
+	const struct queue *q;
+
+	list_for_each (q, &pl->active, link) {
+		if (queue_has_more(q))
+			return true;
+	}
+	return false;
 }
 
 static void tell(struct pipeline *pl)
@@ -245,6 +275,7 @@ static uint32_t pipeline_poll(struct poller *p)
 	struct queue *q, *tmp;
 	struct list_node *first;
 	uint32_t work = 0;
+	bool full;
 
 	/* Each turn begins with another queue: the batch may fill before the last has its turn. */
 	first = list_pop(&pl->active);
@@ -256,11 +287,21 @@ static uint32_t pipeline_poll(struct poller *p)
 
 	list_for_each (q, &pl->active, link)
 		work += queue_take(q);
-	bring_in(pl);
+	/* What is done by now goes with what was taken: one hypercall for both. */
+	if (work) {
+		list_for_each (q, &pl->active, link)
+			work += q->nr_at_bdev ? queue_reap(q) : 0;
+	}
+	work += exchange(pl);
+	bring_in_fetched(pl);
+	pl->reap_ns = 0;
+	full = !list_empty(&pl->outgoing);
 	list_for_each (q, &pl->active, link)
 		work += queue_submit_and_reap(q);
-	while (!list_empty(&pl->outgoing))
-		bring_out_batch(pl);
+	if (full || !more_is_coming(pl)) {
+		while (!list_empty(&pl->outgoing))
+			bring_out(pl);
+	}
 	list_for_each_safe (q, tmp, &pl->active, link) {
 		queue_respond(q);
 		queue_settle(q);

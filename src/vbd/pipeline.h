@@ -3,11 +3,12 @@
  * pipeline - the datapath of one reactor: a few stages over all its queues.
  *
  *   take      copy requests off the rings, validate
- *   fetch     segments of indirect requests, with the next in one grant hypercall; validate
- *   bring in  one grant hypercall for the whole batch, and one more for what was fetched
+ *   exchange  in one grant hypercall: what was taken is brought in (copied or mapped), segments of
+ *             indirect requests are fetched, and what the devices are done with is brought out
+ *   bring in  one more, for the data of what was fetched
  *   submit    to the block devices
- *   reap      completions from the block devices
- *   bring out one grant hypercall for the whole batch
+ *   reap      completions from the block devices, here and, if anything was taken, before the exchange
+ *   bring out in one grant hypercall; with the next turn's exchange if more is on the rings
  *   respond   push responses, notify each guest at most once
  *
  * Each turn of the reactor moves whatever is there through all of them. Only queues with work are

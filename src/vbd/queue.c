@@ -418,6 +418,12 @@ static uint32_t take_pending(struct queue *q)
 	return taken;
 }
 
+bool queue_has_more(const struct queue *q)
+{
+	return !q->starved && !q->held && !q->stopping && !q->broken && !q->paused &&
+	       ring_pending(&q->ring) > 0;
+}
+
 uint32_t queue_take(struct queue *q)
 {
 	struct pipeline *pl = q->pipeline;
@@ -468,6 +474,11 @@ static bool submit_one(struct queue *q, struct io *io)
 	return true;
 }
 
+uint32_t queue_reap(struct queue *q)
+{
+	return q->in_flight ? bdev_poll(q->channel) : 0;
+}
+
 uint32_t queue_submit_and_reap(struct queue *q)
 {
 	struct list_node *n;
@@ -481,7 +492,7 @@ uint32_t queue_submit_and_reap(struct queue *q)
 			break;
 		}
 	}
-	return q->in_flight ? bdev_poll(q->channel) : 0;
+	return queue_reap(q);
 }
 
 static void count_bytes(uint64_t *bytes, const struct io *io)

@@ -245,7 +245,13 @@ int16_t queue_parse_segments(struct queue *q, struct io *io,
 /* queue_refuse - writes the response of a request that is not valid and frees @io. */
 void queue_refuse(struct queue *q, struct io *io, int16_t status);
 
-/* queue_submit - hands pending ios to the bdev, and reaps. Return: completions. */
+/* queue_has_more - true if there are requests on the ring that the next turn may take. */
+bool queue_has_more(const struct queue *q);
+
+/* queue_reap - what the bdev is done with. Return: completions. */
+uint32_t queue_reap(struct queue *q);
+
+/* queue_submit_and_reap - hands pending ios to the bdev, and reaps. Return: completions. */
 uint32_t queue_submit_and_reap(struct queue *q);
 
 /* queue_answer - writes the response of @io by io->status and frees it. */

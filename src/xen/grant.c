@@ -14,6 +14,9 @@
 /* Times that a map is tried that is interrupted. */
 #define MAP_TRIES 16
 
+/* Of operations: copies, maps, unmaps. */
+#define MAX_KINDS 3
+
 int grant_map(xengnttab_handle *h, uint32_t domid, const uint32_t *refs, uint32_t nr, void **out)
 {
 	void *addr = NULL;
@@ -48,6 +51,18 @@ struct grant_view grant_batch_view(void *mem, uint32_t max)
 	return v;
 }
 
+static void forget_unmaps(struct grant_batch *b)
+{
+#ifndef XENBLKD_UNRECORDED
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	for (uint32_t i = 0; i < b->nr_unmaps; i++)
+		b->unmaps[i].status = GRANT_STATUS_NEVER_RAN;
+	POINT();
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+#endif
+	b->nr_unmaps = 0;
+}
+
 void grant_batch_reset(struct grant_batch *b)
 {
 #ifndef XENBLKD_UNRECORDED
@@ -57,12 +72,10 @@ void grant_batch_reset(struct grant_batch *b)
 	for (uint32_t i = 0; i < b->nr_maps; i++)
 		b->maps[i].status = GRANT_STATUS_NEVER_RAN;
 	POINT();
-	for (uint32_t i = 0; i < b->nr_unmaps; i++)
-		b->unmaps[i].status = GRANT_STATUS_NEVER_RAN;
-	POINT();
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 #endif
-	b->nr_copies = b->nr_maps = b->nr_unmaps = 0;
+	forget_unmaps(b);
+	b->nr_copies = b->nr_maps = 0;
 }
 
 int grant_batch_init(struct grant_batch *b, struct dmem *dmem, void *mem, uint32_t max)
@@ -81,6 +94,11 @@ int grant_batch_init(struct grant_batch *b, struct dmem *dmem, void *mem, uint32
 		made.xcall = xencall_open(NULL, XENCALL_OPENFLAG_NON_REENTRANT);
 		if (!made.xcall)
 			return -errno;
+		made.entries = xencall_alloc_buffer(made.xcall, MAX_KINDS * sizeof(*made.entries));
+		if (!made.entries) {
+			xencall_close(made.xcall);
+			return -ENOMEM;
+		}
 	} else {
 		made.segs = calloc(max, sizeof(*made.segs));
 		if (!made.segs)
@@ -97,6 +115,8 @@ int grant_batch_init(struct grant_batch *b, struct dmem *dmem, void *mem, uint32
 
 void grant_batch_fini(struct grant_batch *b)
 {
+	if (b->entries)
+		xencall_free_buffer(b->xcall, b->entries);
 	if (b->xcall)
 		xencall_close(b->xcall);
 	if (b->gnttab)
@@ -192,16 +212,46 @@ int grant_hypercall(xencall_handle *xcall, unsigned int op, const struct grant_a
 	return err;
 }
 
-static void hypercall(struct grant_batch *b, unsigned int op, const struct grant_array *a)
+/* What never ran has a status that says so. */
+#define HYPERCALL(b, op, array, nr) \
+	grant_hypercall((b)->xcall, op, &GRANT_ARRAY(array, nr), &(b)->nr_calls)
+
+static uint32_t add_entry(struct multicall_entry *entry, unsigned int op, void *array, uint32_t nr)
 {
-	if (!a->nr)
-		return;
-	counter_add(&b->nr_ops, a->nr);
-	/* What never ran has a status that says so. */
-	grant_hypercall(b->xcall, op, a, &b->nr_calls);
+	if (!nr)
+		return 0;
+	*entry = (struct multicall_entry){
+		.op = __HYPERVISOR_grant_table_op,
+		.args = { op, (uintptr_t)array, nr },
+	};
+	return 1;
 }
 
-#define HYPERCALL(b, op, array, nr) hypercall(b, op, &GRANT_ARRAY(array, nr))
+/*
+ * All kinds in one hypercall, if there are several. One that stops in the middle does not keep the next
+ * from running. Return: true if they may have run.
+ */
+static bool flush_together(struct grant_batch *b)
+{
+	struct multicall_entry *entries = b->entries;
+	uint32_t nr = 0;
+
+	if (!entries)
+		return false;
+	nr += add_entry(&entries[nr], GNTTABOP_copy, b->copies, b->nr_copies);
+	nr += add_entry(&entries[nr], GNTTABOP_map_grant_ref, b->maps, b->nr_maps);
+	nr += add_entry(&entries[nr], GNTTABOP_unmap_grant_ref, b->unmaps, b->nr_unmaps);
+	if (nr < 2)
+		return false;
+	counter_add(&b->nr_calls, 1);
+	counter_add(&b->nr_multicalls, 1);
+	if (!xencall2(b->xcall, __HYPERVISOR_multicall, (uintptr_t)entries, nr) || errno == EFAULT)
+		return true;
+	/* It is refused, here and now and for ever. */
+	xencall_free_buffer(b->xcall, entries);
+	b->entries = NULL;
+	return false;
+}
 
 /* The same copies in the driver's words: our side by address instead of frame number. */
 static void copy_to_seg(const struct grant_batch *b, const struct gnttab_copy *op,
@@ -224,8 +274,6 @@ static void copy_to_seg(const struct grant_batch *b, const struct gnttab_copy *o
 
 static void flush_gntdev(struct grant_batch *b)
 {
-	if (!b->nr_copies)
-		return;
 	for (uint32_t i = 0; i < b->nr_copies; i++)
 		copy_to_seg(b, &b->copies[i], &b->segs[i]);
 	counter_add(&b->nr_calls, 1);
@@ -236,17 +284,32 @@ static void flush_gntdev(struct grant_batch *b)
 		b->copies[i].status = b->segs[i].status;
 }
 
-void grant_batch_flush(struct grant_batch *b)
+bool grant_batch_flush(struct grant_batch *b)
 {
+	if (!b->nr_copies && !b->nr_maps && !b->nr_unmaps)
+		return false;
 	if (!b->xcall) {
 		flush_gntdev(b);
-		return;
+		return true;
 	}
+	counter_add(&b->nr_ops, b->nr_copies + b->nr_maps + b->nr_unmaps);
+	b->maps_stopped = flush_together(b);
+	POINT();
 	HYPERCALL(b, GNTTABOP_copy, b->copies, b->nr_copies);
 	POINT();
-	HYPERCALL(b, GNTTABOP_map_grant_ref, b->maps, b->nr_maps);
+	if (!b->maps_stopped)
+		HYPERCALL(b, GNTTABOP_map_grant_ref, b->maps, b->nr_maps);
 	POINT();
 	HYPERCALL(b, GNTTABOP_unmap_grant_ref, b->unmaps, b->nr_unmaps);
+	POINT();
+	return true;
+}
+
+void grant_batch_let_go(struct grant_batch *b)
+{
+	forget_unmaps(b);
+	if (b->maps_stopped)
+		HYPERCALL(b, GNTTABOP_map_grant_ref, b->maps, b->nr_maps);
 	POINT();
 }
 

@@ -2,9 +2,10 @@
 /*
  * grant - what a backend does with a guest's grants: maps rings, and copies data in batches.
  *
- * A reactor's batch takes the operations of one stage, for all its queues and requests, and hands them
- * to the hypervisor in one call a kind (copies, maps, unmaps). Each operation has a status of its own: a guest whose grant is bad
- * spoils that operation and no other. Only the bytes named are touched.
+ * A reactor's batch takes the operations of a turn, for all its queues and requests (copies, maps,
+ * unmaps), and hands them to the hypervisor in one call: of several kinds, in a multicall. Each
+ * operation has a status of its own: a guest whose grant is bad spoils that operation and no other.
+ * Only the bytes named are touched.
  *
  * The arguments of the hypercall lie in memory of the caller's, into which Xen itself writes the
  * statuses, so that they can outlive the process. Where our pages have no bus addresses (see
@@ -76,10 +77,14 @@ struct grant_batch {
 	struct gnttab_unmap_grant_ref *unmaps;
 	uint64_t *undone; /* of each unmap: where its map stands; see grant_batch_unmap() */
 	uint32_t nr_copies, nr_maps, nr_unmaps;
+	bool maps_stopped; /* some may not have run, when unmaps of the same flush have */
 
 	xengnttab_grant_copy_segment_t *segs; /* copies in gntdev's words; else NULL */
+	struct multicall_entry *entries; /* one a kind; NULL: each kind goes by a call of its own */
 
-	uint64_t nr_calls; /* hypercalls, or ioctls for gntdev, since the start */
+	uint64_t
+		nr_calls; /* hypercalls, a multicall being one, or ioctls for gntdev; since the start */
+	uint64_t nr_multicalls; /* of them; since the start */
 	uint64_t nr_ops; /* operations since the start */
 };
 
@@ -102,12 +107,16 @@ static inline size_t grant_batch_bytes(uint32_t max)
 int grant_batch_init(struct grant_batch *b, struct dmem *dmem, void *mem, uint32_t max);
 void grant_batch_fini(struct grant_batch *b);
 
-/* grant_batch_room - operations that can still be added, of whatever kind. */
-static inline uint32_t grant_batch_room(const struct grant_batch *b)
+/* grant_batch_room_in - copies and maps that can still be added, of either kind. */
+static inline uint32_t grant_batch_room_in(const struct grant_batch *b)
 {
-	uint32_t most = b->nr_copies > b->nr_maps ? b->nr_copies : b->nr_maps;
+	return b->max - (b->nr_copies > b->nr_maps ? b->nr_copies : b->nr_maps);
+}
 
-	return b->max - (most > b->nr_unmaps ? most : b->nr_unmaps);
+/* grant_batch_room_out - the same of copies and unmaps. */
+static inline uint32_t grant_batch_room_out(const struct grant_batch *b)
+{
+	return b->max - (b->nr_copies > b->nr_unmaps ? b->nr_copies : b->nr_unmaps);
 }
 
 /* One copy within one page on both sides. */
@@ -140,11 +149,25 @@ uint32_t grant_batch_map(struct grant_batch *b, uint32_t domid, uint32_t gref, b
 uint32_t grant_batch_unmap(struct grant_batch *b, uint32_t handle, uint64_t bus, const void *map);
 
 /**
- * grant_batch_flush - carries out what was added, in one hypercall for each kind that there is
+ * grant_batch_flush - carries out what was added, in one hypercall
  *
- * Nothing to do is no hypercall. The results stand until grant_batch_reset().
+ * Or in one for each kind, where the hypervisor takes no multicalls. Nothing to do is no hypercall.
+ * Maps run before unmaps: none of them is given a handle that an unmap of the same batch lets go of,
+ * so that a kill leaves no doubt which of the two is meant. The results of copies and unmaps stand,
+ * and those of maps after grant_batch_let_go().
+ *
+ * Return: true if there was anything to do.
  */
-void grant_batch_flush(struct grant_batch *b);
+bool grant_batch_flush(struct grant_batch *b);
+
+/**
+ * grant_batch_let_go - between a flush and the first look at its maps
+ *
+ * What the unmaps undid has been written down elsewhere by now, and they are forgotten. Maps that a
+ * page of the array which was just being moved kept from running are carried out only then: such a
+ * one may well be given a handle of theirs.
+ */
+void grant_batch_let_go(struct grant_batch *b);
 
 /* grant_batch_copied - true if copies @first to @first + @nr - 1 were all done. */
 bool grant_batch_copied(const struct grant_batch *b, uint32_t first, uint32_t nr);

@@ -46,13 +46,18 @@ each_size() {
 	done
 }
 
-each_job() {
+# LAB_SET="JOBS=each_4k ROUNDS=1": what a small request costs us, counted, in a few minutes
+each_4k() {
 	"$@" randread-qd1 --rw=randread --bs=4k --iodepth=1
 	"$@" randwrite-qd1 --rw=randwrite --bs=4k --iodepth=1
 	"$@" randread-qd32 --rw=randread --bs=4k --iodepth=32
 	"$@" randwrite-qd32 --rw=randwrite --bs=4k --iodepth=32
 	"$@" randread-qd32-batch16 --rw=randread --bs=4k --iodepth=32 --iodepth_batch_submit=16 --iodepth_batch_complete_min=16
 	"$@" randwrite-qd32-batch16 --rw=randwrite --bs=4k --iodepth=32 --iodepth_batch_submit=16 --iodepth_batch_complete_min=16
+}
+
+each_job() {
+	each_4k "$@"
 	"$@" read-128k-qd8 --rw=read --bs=128k --iodepth=8
 	"$@" write-128k-qd8 --rw=write --bs=128k --iodepth=8
 }
