@@ -10,8 +10,15 @@
 
 #include "clock.h"
 
-/* While it does not sleep, file descriptors are looked at once in so many turns. */
-#define TURNS_PER_FDS 16
+/* Turns that find nothing, between two looks at the clock: some microseconds. */
+#define TURNS_PER_CLOCK 64
+
+/*
+ * While it does not sleep, file descriptors are looked at so often: what waits for an event that comes by
+ * one is a guest, and all else is timers and messages, of which the mailbox itself tells.
+ */
+#define FDS_ASLEEP_NS (20 * NS_PER_US)
+#define FDS_NS	      (1 * NS_PER_MS)
 
 static void mailbox_ready(struct reactor_fd *rfd)
 {
@@ -82,7 +89,9 @@ int reactor_init(struct reactor *r, uint64_t poll_ns)
 {
 	int err;
 
-	*r = (struct reactor){ .poll_ns = poll_ns };
+	*r = (struct reactor){ .poll_ns = poll_ns,
+			       .fds_ns = clock_ns(),
+			       .turns_since_clock = TURNS_PER_CLOCK };
 	list_init(&r->pollers);
 	r->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (r->epoll_fd < 0)
@@ -164,8 +173,7 @@ static void look_at_fds(struct reactor *r, int timeout_ms)
 {
 	int nr = epoll_wait(r->epoll_fd, r->events, REACTOR_MAX_EVENTS, timeout_ms);
 
-	r->turns_since_fds = 0;
-	r->turn_ended_ns = 0;
+	r->fds_ns = r->now_ns;
 	for (r->nr_events = nr > 0 ? nr : 0, r->event = 0; r->event < r->nr_events; r->event++) {
 		struct reactor_fd *rfd = r->events[r->event].data.ptr;
 
@@ -196,40 +204,59 @@ static bool arm_all(struct reactor *r)
 	return true;
 }
 
-static void reactor_turn(struct reactor *r)
+uint64_t reactor_look_at_clock(struct reactor *r)
 {
-	uint64_t start_ns = r->turn_ended_ns ? r->turn_ended_ns : clock_ns();
-	uint32_t work;
+	uint64_t now_ns = clock_ns();
 
-	r->turn_ended_ns = 0;
-	r->now_ns = start_ns;
-	counter_add(&r->stats.turns, 1);
+	/* This is where the turn before ended, or the sleep. */
+	if (r->worked)
+		counter_add(&r->stats.busy_ns, now_ns - r->now_ns);
 	if (r->slept_at_ns) {
-		counter_add(&r->stats.asleep_ns, start_ns - r->slept_at_ns);
+		counter_add(&r->stats.asleep_ns, now_ns - r->slept_at_ns);
 		counter_set(&r->slept_at_ns, 0);
 	}
-	work = poll_all(r);
-	if (work) {
-		r->turn_ended_ns = clock_ns();
-		counter_add(&r->stats.busy_ns, r->turn_ended_ns - start_ns);
+	r->worked = false;
+	r->now_ns = now_ns;
+	r->now_is_old = false;
+	r->turns_since_clock = 0;
+	return now_ns;
+}
+
+static bool fds_are_due(const struct reactor *r)
+{
+	if (r->now_is_old)
+		return false;
+	return r->now_ns - r->fds_ns >= (r->nr_asleep ? FDS_ASLEEP_NS : FDS_NS) ||
+	       atomic_load_explicit(&r->mailbox, memory_order_relaxed);
+}
+
+static void reactor_turn(struct reactor *r)
+{
+	counter_add(&r->stats.turns, 1);
+	r->now_is_old = true;
+	if (r->worked || r->slept_at_ns || ++r->turns_since_clock >= TURNS_PER_CLOCK)
+		reactor_look_at_clock(r);
+	if (poll_all(r)) {
+		reactor_now_ns(r);
+		r->worked = true;
 	} else if (r->stop) {
 		/* A poller has ended the loop: nothing would wake it. */
 		return;
 	} else if (arm_all(r)) {
 		counter_add(&r->stats.sleeps, 1);
-		counter_set(&r->slept_at_ns, start_ns);
+		counter_set(&r->slept_at_ns, r->now_ns);
 		look_at_fds(r, -1);
 		return;
 	}
-	if (++r->turns_since_fds >= TURNS_PER_FDS)
+	if (fds_are_due(r))
 		look_at_fds(r, 0);
 }
 
 void reactor_run(struct reactor *r)
 {
-	r->turn_ended_ns = 0;
 	while (!r->stop)
 		reactor_turn(r);
+	reactor_look_at_clock(r);
 	r->stop = false;
 }
 

@@ -66,11 +66,15 @@ struct reactor {
 	struct epoll_event events[REACTOR_MAX_EVENTS]; /* being looked at, from event on */
 	int event, nr_events;
 	uint64_t poll_ns; /* see reactor_poll_ns() */
-	uint64_t now_ns; /* time at the start of this turn */
-	uint64_t turn_ended_ns; /* where this one begins; 0: other things were done in between */
+	uint64_t
+		now_ns; /* time at the start of this turn, or of one shortly before: see reactor_now_ns() */
+	bool now_is_old;
+	bool worked; /* the turn before this one found work */
+	uint32_t turns_since_clock;
 	uint64_t
 		slept_at_ns; /* while it sleeps, and at the start of the turn after that; a counter */
-	uint32_t turns_since_fds; /* turns since the file descriptors were looked at */
+	uint64_t fds_ns; /* when the file descriptors were looked at */
+	uint32_t nr_asleep; /* pollers' own: what is served by a descriptor alone, and is urgent */
 	bool stop;
 	struct reactor_stats stats;
 	pthread_t thread;
@@ -112,6 +116,20 @@ void reactor_join(struct reactor *r);
 
 void reactor_add_poller(struct reactor *r, struct poller *p);
 void reactor_del_poller(struct reactor *r, struct poller *p);
+
+/* reactor_look_at_clock - the time; that of this turn from now on. Return: the time. */
+uint64_t reactor_look_at_clock(struct reactor *r);
+
+/**
+ * reactor_now_ns - the time of this turn
+ *
+ * The clock is a system call on some machines. So in a turn behind one that found nothing it is not
+ * asked but by who has found something, and r->now_ns may be some microseconds old until then.
+ */
+static inline uint64_t reactor_now_ns(struct reactor *r)
+{
+	return r->now_is_old ? reactor_look_at_clock(r) : r->now_ns;
+}
 
 /* reactor_add_fd - @rfd->ready() is called while @rfd->fd is readable. Return: 0 or -errno. */
 int reactor_add_fd(struct reactor *r, struct reactor_fd *rfd);

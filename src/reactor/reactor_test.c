@@ -167,11 +167,10 @@ static void sleeps_only_when_armed(void)
 
 static void looks_at_descriptors_under_constant_work(void)
 {
-	struct work w = { .left = 1000000 };
+	struct work w = { .left = INT32_MAX };
 
 	check_eq(run_work(&w, 0), 0);
 	check(w.left > 0);
-	check(w.polls < 100);
 }
 
 static int read_stats(void *arg)

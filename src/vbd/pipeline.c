@@ -72,7 +72,7 @@ static void evtchn_ready(struct reactor_fd *rfd)
 		if ((uint32_t)port < pl->nr_ports && pl->by_port[port])
 			pipeline_activate(pl, pl->by_port[port]);
 		/* The others are looked at in any case; the descriptor stays readable for them. */
-		if (!pl->nr_asleep)
+		if (!pl->reactor->nr_asleep)
 			return;
 	}
 }
@@ -81,7 +81,7 @@ void pipeline_activate(struct pipeline *pl, struct queue *q)
 {
 	if (!list_linked(&q->link)) {
 		list_add_tail(&pl->active, &q->link);
-		pl->nr_asleep--;
+		pl->reactor->nr_asleep--;
 	}
 	q->last_work_ns = pl->reactor->now_ns;
 }
@@ -90,7 +90,7 @@ void pipeline_deactivate(struct pipeline *pl, struct queue *q)
 {
 	if (list_linked(&q->link)) {
 		list_del(&q->link);
-		pl->nr_asleep++;
+		pl->reactor->nr_asleep++;
 	}
 }
 
@@ -218,7 +218,8 @@ static uint32_t exchange(struct pipeline *pl)
 		list_add_tail(&out, &io->link);
 	}
 	POINT();
-	grant_batch_flush(&pl->batch);
+	if (grant_batch_flush(&pl->batch))
+		pl->late = true;
 	POINT();
 	brought_out(pl, &out);
 	grant_batch_let_go(&pl->batch);
@@ -284,6 +285,7 @@ static uint32_t pipeline_poll(struct poller *p)
 	list_add_tail(&pl->active, first);
 	pl->submit_ns = 0;
 	pl->reap_ns = 0;
+	pl->late = false;
 
 	list_for_each (q, &pl->active, link)
 		work += queue_take(q);
@@ -370,7 +372,7 @@ int pipeline_reserve_port(struct pipeline *pl, uint32_t port)
 void pipeline_add_queue(struct pipeline *pl, struct queue *q)
 {
 	pl->by_port[q->port] = q;
-	pl->nr_asleep++;
+	pl->reactor->nr_asleep++;
 	pipeline_activate(pl, q);
 }
 
@@ -378,7 +380,7 @@ void pipeline_del_queue(struct pipeline *pl, struct queue *q)
 {
 	pipeline_deactivate(pl, q);
 	pl->by_port[q->port] = NULL;
-	pl->nr_asleep--;
+	pl->reactor->nr_asleep--;
 	if (pl->hungry == q)
 		pl->hungry = NULL;
 }
@@ -477,9 +479,10 @@ void pipeline_destroy(struct pipeline *pl)
 	const struct reactor_stats *stats = &pl->reactor->stats;
 
 	log_info("reactor %u: %" PRIu64 " grant calls with %" PRIu64 " operations, %" PRIu64
-		 " turns, %" PRIu64 " sleeps, %" PRIu64 " ms busy",
+		 " turns, %" PRIu64 " sleeps, %" PRIu64 " ms busy; %" PRIu64
+		 " calls were multicalls",
 		 pl->number, pl->batch.nr_calls, pl->batch.nr_ops, stats->turns, stats->sleeps,
-		 stats->busy_ns / 1000000);
+		 stats->busy_ns / 1000000, pl->batch.nr_multicalls);
 	reactor_del_timer(pl->reactor, &pl->timer_fd);
 	reactor_del_timer(pl->reactor, &pl->idle_fd);
 	reactor_del_fd(pl->reactor, &pl->evtchn_fd);

@@ -73,9 +73,9 @@ struct pipeline {
 	uint64_t news_ns; /* when there is more */
 	struct reactor_fd idle_fd; /* a timer, while pages of guests stay mapped */
 	bool idle_armed;
-	uint32_t nr_asleep; /* queues that are not in it */
 	/* The time of this turn's submissions, and completions; 0: there was none yet. */
 	uint64_t submit_ns, reap_ns;
+	bool late; /* some time has gone by since this turn began: a hypercall, a submission */
 	struct list fetching; /* ios (by step) whose segments are fetched in this turn */
 	struct list
 		incoming; /* ios (by step) with operations in the batch of this turn's bring in */
@@ -133,13 +133,14 @@ static inline void pipeline_heard(struct pipeline *pl)
 	__atomic_store_n(&pl->news_sent, false, __ATOMIC_RELEASE);
 }
 
-/* pipeline_stage_ns - the time of a stage of this turn, which asks the clock once. */
-static inline uint64_t pipeline_stage_ns(uint64_t *stage_ns)
+/* pipeline_stage_ns - the time of a stage of this turn, which asks the clock once, if at all. */
+static inline uint64_t pipeline_stage_ns(struct pipeline *pl, uint64_t *stage_ns)
 {
 	if (!*stage_ns)
-		*stage_ns = clock_ns();
+		*stage_ns = pl->late ? clock_ns() : reactor_now_ns(pl->reactor);
 	return *stage_ns;
 }
+
 /* pipeline_keeps - a queue has pages of its guest's that stay mapped: to be trimmed when idle. */
 void pipeline_keeps(struct pipeline *pl);
 

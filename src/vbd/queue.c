@@ -35,7 +35,7 @@ static void io_done(struct bdev_io *bio, int status)
 		q->barrier = NULL;
 	io->status = status;
 	/* Another queue may have asked for the time of this stage before this one was submitted. */
-	io->done_ns = pipeline_stage_ns(&pl->reap_ns);
+	io->done_ns = pipeline_stage_ns(pl, &pl->reap_ns);
 	if (io->done_ns < io->submitted_ns)
 		io->done_ns = io->submitted_ns;
 	list_add_tail(&pl->outgoing, &io->link);
@@ -358,6 +358,8 @@ static uint32_t take_all_parked(struct queue *q)
 	uint32_t taken = 0;
 
 	q->due_ns = UINT64_MAX;
+	if (q->nr_parked)
+		reactor_now_ns(q->pipeline->reactor);
 	for (uint32_t way = 0; way < THROTTLE_NR_WAYS; way++)
 		taken += take_parked(q, way);
 	return taken;
@@ -406,6 +408,8 @@ static uint32_t take_pending(struct queue *q)
 		queue_break(q);
 		return 0;
 	}
+	if (pending)
+		reactor_now_ns(q->pipeline->reactor);
 	/*
 	 * As many as were there when we looked, and no more: a guest that refills its ring as
 	 * fast as we empty it must not keep us here. Each of them has an io, since the ring has as
@@ -460,6 +464,8 @@ static bool has_to_wait(const struct queue *q, const struct io *io)
 
 static bool submit_one(struct queue *q, struct io *io)
 {
+	struct pipeline *pl = q->pipeline;
+
 	if (has_to_wait(q, io))
 		return false;
 	io_aim(io);
@@ -468,7 +474,7 @@ static bool submit_one(struct queue *q, struct io *io)
 	POINT();
 	q->nr_at_bdev++;
 	if (!io->submitted_ns)
-		io->submitted_ns = pipeline_stage_ns(&q->pipeline->submit_ns);
+		io->submitted_ns = pipeline_stage_ns(pl, &pl->submit_ns);
 	if (io->record->request.op == REQUEST_BARRIER)
 		q->barrier = io;
 	return true;
@@ -491,6 +497,7 @@ uint32_t queue_submit_and_reap(struct queue *q)
 			list_add_head(&q->pending, &io->link);
 			break;
 		}
+		q->pipeline->late = true;
 	}
 	return queue_reap(q);
 }
