@@ -106,6 +106,7 @@ static int multicall(uint16_t domid, struct multicall_entry *entries, uint32_t n
 {
 	if (sim()->controls.no_multicall)
 		return -ENOSYS;
+	SIM_COUNT(multicalls, 1);
 	for (uint32_t i = 0; i < nr; i++) {
 		struct multicall_entry *e = &entries[i];
 		int result = -ENOSYS;

@@ -40,7 +40,7 @@ static const struct word counters[] = {
 	COUNTER(events_lost),	COUNTER(store_requests), COUNTER(device_reads),
 	COUNTER(device_writes), COUNTER(device_strays),	 COUNTER(nvme_commands),
 	COUNTER(nvme_sgls),	COUNTER(nvme_resets),	 COUNTER(nvme_deallocated_bytes),
-	COUNTER(ports),		COUNTER(hypercall_ns),
+	COUNTER(ports),		COUNTER(hypercall_ns),	 COUNTER(multicalls),
 };
 
 static const struct word controls[] = {

@@ -13,6 +13,7 @@
 
 /* All are 64 bits: control.c has their names. */
 struct sim_counters {
+	uint64_t multicalls; /* that were not refused */
 	uint64_t hypercalls; /* through libxencall */
 	uint64_t hypercall_ns; /* time in them, if `account` is set */
 	uint64_t copies, maps, unmaps; /* operations in them */

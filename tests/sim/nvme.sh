@@ -29,8 +29,14 @@ check "what its guest writes is what it reads" \
 check "and it is what stands in the namespace" not cmp -s -n 65536 "$XENSIM_DIR/disk1" /dev/zero
 check "data went straight" [ "$(xensim show copies)" = 0 ]
 check "by maps that were undone" [ "$(xensim show unmaps)" -gt 3000 ]
+xensim set nvme_delay_us=100
+check "so it is while commands end as others come" guest 1 51712 --rw=randrw --verify --fill --count=5000 --size=4k-16k
+check "maps and unmaps went in one hypercall" [ "$(xensim show multicalls)" -gt 10 ]
 check "random parts of pages are bytes in place" \
 	guest 1 51712 --rw=randrw --verify --fill --count=1000 --layout=random --size=512-44k
+xensim set no_multicall=1
+check "and where multicalls are refused" guest 1 51712 --rw=randrw --verify --fill --count=3000 --size=4k-16k
+xensim set 'no_multicall=0 nvme_delay_us=0'
 sgls=$(xensim show nvme_sgls)
 check "and one command each" pieces_take 1 200 200
 check "which were SGLs" [ "$(xensim show nvme_sgls)" -ge $((sgls + 150)) ]
