@@ -214,6 +214,8 @@ uint64_t reactor_look_at_clock(struct reactor *r)
 	if (r->slept_at_ns) {
 		counter_add(&r->stats.asleep_ns, now_ns - r->slept_at_ns);
 		counter_set(&r->slept_at_ns, 0);
+		/* They were looked at when one of them ended it. */
+		r->fds_ns = now_ns;
 	}
 	r->worked = false;
 	r->now_ns = now_ns;
