@@ -33,7 +33,7 @@ static void add_map(struct rig *rig, uint32_t page)
 
 static void add_unmap(struct rig *rig, uint32_t page)
 {
-	grant_batch_unmap(&rig->batch, rig->handles[page], rig->bus[page]);
+	grant_batch_unmap(&rig->batch, rig->handles[page], rig->bus[page], &rig->handles[page]);
 }
 
 static bool rig_open(struct rig *rig)
