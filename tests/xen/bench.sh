@@ -126,7 +126,7 @@ counted() {
 		"$(sed -n 's/.*reactor 0: \([0-9]*\) grant calls with \([0-9]*\) operations.*/\1 \2/p' $daemon_log)" \
 		"$(sed -n 's/.*nvme:.*: queue [1-9].* commands, \([0-9]*\) and \([0-9]*\) doorbells/\1 \2/p' $daemon_log | tail -1 | grep . || echo 0 0)" \
 		"$(awk '{ all += $2 } $1 == "sys_ioctl" { ioctls = $2 } END { print all + 0, ioctls + 0 }' /tmp/syscalls)"
-	say "$backend $name: $(tr '\n' ' ' </tmp/syscalls)"
+	say "$backend $name: $(tr '\n' ' ' </tmp/syscalls)$(grep -oE '[0-9]+ calls were multicalls' $daemon_log)"
 }
 
 # with_xenblkd ROUND BACKEND TARGET - our daemon, by one of its ways
