@@ -195,6 +195,14 @@ bool ask_restore(struct hostile *h, enum disk disk);
 int session_open(struct hostile *h, struct error *e);
 void session_close(struct hostile *h);
 
+/*
+ * session_made_by_others - whether a target is the directory of a frontend whose disk a toolstack made, and
+ * will remove. session_device - that one, or one that we make.
+ */
+bool session_made_by_others(const char *target);
+int session_device(struct store *s, const struct front_device_args *args, struct front_device *d,
+		   struct error *e);
+
 /* session_connect - as h->wishes say, with these nodes spoilt. Return: 0 or -errno. */
 int session_connect(struct hostile *h, const struct front_node *nodes, uint32_t nr);
 

@@ -8,6 +8,7 @@
 #include <xen/io/blkif.h>
 
 #include "clock.h"
+#include "hostile.h"
 #include "stamp.h"
 
 #define NR_PLACES 64u
@@ -102,7 +103,8 @@ int neighbour_start(struct neighbour *n, const struct front_device_args *args,
 	err = store_open(&n->store);
 	if (err)
 		return error_set(e, -err, "no xenstore: %s", strerror(-err));
-	err = front_device_create(&n->store, args, &n->device, e);
+	n->given = session_made_by_others(args->target);
+	err = session_device(&n->store, args, &n->device, e);
 	if (err)
 		goto close_store;
 	err = front_open(&n->front, &n->store, &n->device);
@@ -121,7 +123,8 @@ int neighbour_start(struct neighbour *n, const struct front_device_args *args,
 fini:
 	front_fini(&n->front);
 remove:
-	front_device_remove(&n->store, &n->device, wishes->timeout_ms, NULL);
+	if (!n->given)
+		front_device_remove(&n->store, &n->device, wishes->timeout_ms, NULL);
 close_store:
 	store_close(&n->store);
 	return err;
@@ -136,7 +139,7 @@ int neighbour_stop(struct neighbour *n, struct error *e)
 	err = front_close(&n->front, e);
 	front_pages_destroy(&n->page);
 	front_fini(&n->front);
-	removed = front_device_remove(&n->store, &n->device, n->timeout_ms, e);
+	removed = n->given ? 0 : front_device_remove(&n->store, &n->device, n->timeout_ms, e);
 	store_close(&n->store);
 	return err ? err : removed;
 }

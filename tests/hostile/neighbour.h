@@ -24,6 +24,7 @@ struct neighbour {
 	struct front_pages page;
 	pthread_t thread;
 	atomic_bool stop;
+	bool given; /* somebody else has made its disk, and removes it */
 	uint32_t timeout_ms;
 
 	pthread_mutex_t lock; /* for these: */
@@ -32,7 +33,11 @@ struct neighbour {
 	char why[120]; /* what it saw; empty: nothing */
 };
 
-/* neighbour_start - makes and connects its disk, and begins. Return: 0 or -errno and *@e. */
+/*
+ * neighbour_start - makes its disk, or finds that which args->target names, connects it, and begins
+ *
+ * Return: 0 or -errno and *@e.
+ */
 int neighbour_start(struct neighbour *n, const struct front_device_args *args,
 		    const struct front_wishes *wishes, struct error *e);
 

@@ -32,6 +32,18 @@ uint32_t hostile_random(struct hostile *h)
 	return (uint32_t)(h->rng >> 33);
 }
 
+bool session_made_by_others(const char *target)
+{
+	return !strncmp(target, "/local/domain/", 14);
+}
+
+int session_device(struct store *s, const struct front_device_args *args, struct front_device *d,
+		   struct error *e)
+{
+	return session_made_by_others(args->target) ? front_device_find(s, args->target, d, e)
+						    : front_device_create(s, args, d, e);
+}
+
 static int make_disk(struct hostile *h, const char *target, bool read_only,
 		     struct front_device_args *args, struct error *e,
 		     int (*made)(struct hostile *h, const struct front_device_args *args,
@@ -66,7 +78,7 @@ static int make_neighbour(struct hostile *h, const struct front_device_args *arg
 static int make_victim(struct hostile *h, const struct front_device_args *args, struct error *e)
 {
 	struct front_device device;
-	int err = front_device_create(&h->store, args, &device, e);
+	int err = session_device(&h->store, args, &device, e);
 
 	if (err)
 		return err;
@@ -163,7 +175,9 @@ void session_close(struct hostile *h)
 
 	for (enum disk d = 0; d < NR_DISKS; d++) {
 		front_fini(&h->fronts[d]);
-		front_device_remove(&h->store, &h->fronts[d].device, h->options.timeout_ms, &e);
+		if (!session_made_by_others(h->options.targets[d]))
+			front_device_remove(&h->store, &h->fronts[d].device, h->options.timeout_ms,
+					    &e);
 		free(h->before[d]);
 	}
 	front_pages_destroy(&h->pages);

@@ -96,6 +96,10 @@ make_initrd() {
 		cp "$scenario_file" "$files/lab/scenario.sh"
 		cp "$scenario_file" "$guest/lab/scenario.sh"
 	fi
+	if [ -n "${GUEST_HOSTILE:-}" ]; then
+		cp "$xenblkd_build/tests/hostile/hostile" "$guest/lab/"
+		copy_libs "$guest" "$xenblkd_build/tests/hostile/hostile"
+	fi
 	[ -z "${GUEST_FIO:-}" ] || cp "$cache/images/fio.img" "$files/boot/"
 	(cd "$guest" && find . | cpio -oH newc -R 0:0 --quiet) >"$files/boot/guest-scenario.cpio"
 	(cd "$files" && find . | cpio -oH newc -R 0:0 --quiet) >"$run/initrd"

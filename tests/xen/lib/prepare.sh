@@ -15,7 +15,7 @@ lab_packages="xen-hypervisor-4.17-amd64 xen-utils-4.17 xen-utils-common xenstore
 	libncurses6 libtinfo6 grub-xen-host"
 
 dom0_modules="nvme ext4 crc32c_generic loop dm-mod xen-evtchn xen-gntalloc xen-gntdev xen-privcmd xenfs xen-blkback xen-blkfront"
-guest_modules="xen-blkfront ext4 crc32c_generic"
+guest_modules="xen-blkfront ext4 crc32c_generic xen-evtchn xen-gntalloc"
 
 say_step() {
 	echo "# lab: $*"

@@ -67,13 +67,9 @@ disk_state() {
 	is "$(xl block-list "$1" | awk -v dev="$2" '$1 == dev { print $4 }')" "$3"
 }
 
-# attacked TEXT DISK READ-ONLY NEIGHBOUR OPTION... - by tests/hostile; each of its cases is a check
-attacked() {
-	local text=$1 disk=$2 read_only=$3 neighbour=$4 line status
-	shift 4
-	hostile --disk="$disk" --read-only="$read_only" --neighbour="$neighbour" --timeout=$((30 * scale)) \
-		--repeat="${REPEAT:-0}" --rounds="${ROUNDS:-3}" --report=/tmp/hostile.report "$@" >/tmp/hostile.out 2>&1
-	status=$?
+# each_case TEXT FILE - of what tests/hostile has printed, a check
+each_case() {
+	local text=$1 line
 	while IFS= read -r line; do
 		case $line in
 		"ok "*) tap ok "$text: ${line#* - }" ;;
@@ -81,7 +77,17 @@ attacked() {
 		1..*) ;;
 		*) say "${line#\# }" ;;
 		esac
-	done </tmp/hostile.out
+	done <"$2"
+}
+
+# attacked TEXT DISK READ-ONLY NEIGHBOUR OPTION... - by tests/hostile; each of its cases is a check
+attacked() {
+	local text=$1 disk=$2 read_only=$3 neighbour=$4 status
+	shift 4
+	hostile --disk="$disk" --read-only="$read_only" --neighbour="$neighbour" --timeout=$((30 * scale)) \
+		--repeat="${REPEAT:-0}" --rounds="${ROUNDS:-3}" --report=/tmp/hostile.report "$@" >/tmp/hostile.out 2>&1
+	status=$?
+	each_case "$text" /tmp/hostile.out
 	check "$text: it came to its end" is $status 0
 	say "$text: slowest, in milliseconds: $(sort -k5,5nr /tmp/hostile.report | head -12 | awk '{ printf "%s %s, ", $1, $5 }')"
 }

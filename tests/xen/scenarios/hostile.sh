@@ -4,11 +4,53 @@
 # "ROUNDS=10000" is for what is done many times, "ONLY=state" for some of it.
 TITLE="a guest that attacks, by copy and direct: its neighbour does not notice, and nothing is left"
 TIMEOUT=1200
+GUEST_FIO=1
+GUEST_HOSTILE=1
 
 host_setup() {
 	drive disk0 64M
 	drive disk1 64M
 	drive disk2 64M
+	drive disk3 64M
+}
+
+# ----- in guests
+
+# attack DOMID SCALE OPTION... - on three disks that xl has made, for which this kernel has no driver
+attack() {
+	local disks=/local/domain/$1/device/vbd
+	/lab/hostile --disk="$disks/51712" --read-only="$disks/51728" --neighbour="$disks/51744" \
+		--timeout=$((30 * $2)) --rounds=3 "${@:3}" 2>&1 && echo "# all is well"
+}
+
+# What a guest does that does nothing wrong.
+verify() {
+	wait_for 30 has_disk xvda
+	until_enough fio --name=verify --filename=/dev/xvda --direct=1 --ioengine=libaio --iodepth=8 --rw=randrw \
+		--bssplit=4k/60:44k/40 --blockalign=4k --size=16m --io_size=8m --serialize_overlap=1 --fsync=32 \
+		--verify=crc32c --verify_fatal=1 --do_verify=1 >/tmp/fio.out || { tail -20 /tmp/fio.out; return 1; }
+	echo verified
+}
+
+# ----- in dom0
+
+# A domU attacks, that may write to its own nodes alone; and so does its neighbour within. Beside it another domU
+# verifies.
+attacked_by_a_guest() {
+	MEMORY=384 EXTRA=lab.hostile check "xl creates a guest that attacks" guest_create g1 pv "$(disk xvda "$1")" \
+		"$(disk xvdb "file:$(nvme_of disk1)" ro)" "$(disk xvdc "file:$(nvme_of disk2)")"
+	MEMORY=384 check "and one that does not" guest_create g2 pv "$(disk xvda "file:$(nvme_of disk3)")"
+	check "the first boots" guest_wait g1
+	check "the second boots" guest_wait g2
+	guest_start g2 verify
+	guest_run g1 attack "$(guest_domid g1)" "$scale" --repeat="${REPEAT:-0}" --only="${GUEST_ONLY:-$2}" >/tmp/attack
+	each_case "from a domU" /tmp/attack
+	check "from a domU: it came to its end" says /tmp/attack "all is well"
+	guest_enough g2
+	check "the other guest read all that it wrote" is "$(guest_join g2 400 | tail -1)" verified
+	check "its kernel is content" guest_run g2 kernel_is_content
+	guest_destroy g1
+	guest_destroy g2
 }
 
 dom0() {
@@ -19,4 +61,5 @@ dom0() {
 		--log=$daemon_log --pid="$daemon_pid" ${ONLY:+--only="$ONLY"}
 	attacked "direct" "nvme:$bdf/1?transfer=direct" "file:$(nvme_of disk1)" "file:$(nvme_of disk2)" \
 		--log=$daemon_log --pid="$daemon_pid" --only="${ONLY:-grants,race}"
+	attacked_by_a_guest "nvme:$bdf/1?transfer=direct" request,indirect,grants
 }
