@@ -154,7 +154,7 @@ static bool stopper_arm(struct poller *p)
 static void turn(void)
 {
 	world.reactor.stop = false;
-	world.reactor.turns_since_fds = 1000;
+	world.reactor.fds_ns = 0;
 	reactor_run(&world.reactor);
 }
 
