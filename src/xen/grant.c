@@ -124,70 +124,6 @@ void grant_batch_fini(struct grant_batch *b)
 	free(b->segs);
 }
 
-/* The hypervisor knows our pages by machine frame; without, they are numbered from the start. */
-static uint64_t frame_of(const struct grant_batch *b, const void *page)
-{
-	if (b->xcall)
-		return dmem_bus(b->dmem, page) / DMEM_PAGE_BYTES;
-	return (uint64_t)((const uint8_t *)page - b->dmem->base) / DMEM_PAGE_BYTES;
-}
-
-uint32_t grant_batch_copy_in(struct grant_batch *b, const struct grant_copy *c)
-{
-	struct gnttab_copy *op = &b->copies[b->nr_copies];
-
-	op->source.u.ref = c->gref;
-	op->source.domid = (domid_t)c->domid;
-	op->source.offset = c->offset_bytes;
-	op->dest.u.gmfn = frame_of(b, c->page);
-	op->dest.domid = DOMID_SELF;
-	op->dest.offset = c->offset_bytes;
-	op->len = c->len_bytes;
-	op->flags = GNTCOPY_source_gref;
-	op->status = GRANT_STATUS_NEVER_RAN;
-	return b->nr_copies++;
-}
-
-uint32_t grant_batch_copy_out(struct grant_batch *b, const struct grant_copy *c)
-{
-	struct gnttab_copy *op = &b->copies[b->nr_copies];
-
-	op->source.u.gmfn = frame_of(b, c->page);
-	op->source.domid = DOMID_SELF;
-	op->source.offset = c->offset_bytes;
-	op->dest.u.ref = c->gref;
-	op->dest.domid = (domid_t)c->domid;
-	op->dest.offset = c->offset_bytes;
-	op->len = c->len_bytes;
-	op->flags = GNTCOPY_dest_gref;
-	op->status = GRANT_STATUS_NEVER_RAN;
-	return b->nr_copies++;
-}
-
-uint32_t grant_batch_map(struct grant_batch *b, uint32_t domid, uint32_t gref, bool read_only)
-{
-	struct gnttab_map_grant_ref *op = &b->maps[b->nr_maps];
-
-	op->host_addr = 0;
-	op->flags = GNTMAP_device_map | (read_only ? GNTMAP_readonly : 0);
-	op->ref = gref;
-	op->dom = (domid_t)domid;
-	op->status = GRANT_STATUS_NEVER_RAN;
-	return b->nr_maps++;
-}
-
-uint32_t grant_batch_unmap(struct grant_batch *b, uint32_t handle, uint64_t bus, const void *map)
-{
-	struct gnttab_unmap_grant_ref *op = &b->unmaps[b->nr_unmaps];
-
-	op->host_addr = 0;
-	op->dev_bus_addr = bus;
-	op->handle = handle;
-	op->status = GRANT_STATUS_NEVER_RAN;
-	b->undone[b->nr_unmaps] = (uintptr_t)map;
-	return b->nr_unmaps++;
-}
-
 int grant_hypercall(xencall_handle *xcall, unsigned int op, const struct grant_array *a,
 		    uint64_t *calls)
 {
@@ -311,27 +247,4 @@ void grant_batch_let_go(struct grant_batch *b)
 	if (b->maps_stopped)
 		HYPERCALL(b, GNTTABOP_map_grant_ref, b->maps, b->nr_maps);
 	POINT();
-}
-
-bool grant_batch_copied(const struct grant_batch *b, uint32_t first, uint32_t nr)
-{
-	for (uint32_t i = first; i < first + nr; i++) {
-		if (b->copies[i].status != GNTST_okay)
-			return false;
-	}
-	return true;
-}
-
-bool grant_batch_mapped(const struct grant_batch *b, uint32_t i, uint32_t *handle, uint64_t *bus)
-{
-	if (b->maps[i].status != GNTST_okay)
-		return false;
-	*handle = b->maps[i].handle;
-	*bus = b->maps[i].dev_bus_addr;
-	return true;
-}
-
-bool grant_batch_unmapped(const struct grant_batch *b, uint32_t i)
-{
-	return b->unmaps[i].status == GNTST_okay;
 }

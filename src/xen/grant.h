@@ -128,17 +128,66 @@ struct grant_copy {
 	uint16_t len_bytes;
 };
 
+/* The hypervisor knows our pages by machine frame; without, they are numbered from the start. */
+static inline uint64_t grant_batch_frame(const struct grant_batch *b, const void *page)
+{
+	if (b->xcall)
+		return dmem_bus(b->dmem, page) / DMEM_PAGE_BYTES;
+	return (uint64_t)((const uint8_t *)page - b->dmem->base) / DMEM_PAGE_BYTES;
+}
+
 /*
  * Each adds an operation to the batch; there must be room. Return: its place among those of its
- * kind, to ask for its result.
+ * kind, to ask for its result. All of this is done once for each segment: it stands here so that it
+ * can be part of its caller.
  */
 
 /* grant_batch_copy_in, grant_batch_copy_out - from, and to, the guest's page */
-uint32_t grant_batch_copy_in(struct grant_batch *b, const struct grant_copy *c);
-uint32_t grant_batch_copy_out(struct grant_batch *b, const struct grant_copy *c);
+static inline uint32_t grant_batch_copy_in(struct grant_batch *b, const struct grant_copy *c)
+{
+	struct gnttab_copy *op = &b->copies[b->nr_copies];
+
+	op->source.u.ref = c->gref;
+	op->source.domid = (domid_t)c->domid;
+	op->source.offset = c->offset_bytes;
+	op->dest.u.gmfn = grant_batch_frame(b, c->page);
+	op->dest.domid = DOMID_SELF;
+	op->dest.offset = c->offset_bytes;
+	op->len = c->len_bytes;
+	op->flags = GNTCOPY_source_gref;
+	op->status = GRANT_STATUS_NEVER_RAN;
+	return b->nr_copies++;
+}
+
+static inline uint32_t grant_batch_copy_out(struct grant_batch *b, const struct grant_copy *c)
+{
+	struct gnttab_copy *op = &b->copies[b->nr_copies];
+
+	op->source.u.gmfn = grant_batch_frame(b, c->page);
+	op->source.domid = DOMID_SELF;
+	op->source.offset = c->offset_bytes;
+	op->dest.u.ref = c->gref;
+	op->dest.domid = (domid_t)c->domid;
+	op->dest.offset = c->offset_bytes;
+	op->len = c->len_bytes;
+	op->flags = GNTCOPY_dest_gref;
+	op->status = GRANT_STATUS_NEVER_RAN;
+	return b->nr_copies++;
+}
 
 /* grant_batch_map - for devices alone; @read_only: they may only read it */
-uint32_t grant_batch_map(struct grant_batch *b, uint32_t domid, uint32_t gref, bool read_only);
+static inline uint32_t grant_batch_map(struct grant_batch *b, uint32_t domid, uint32_t gref,
+				       bool read_only)
+{
+	struct gnttab_map_grant_ref *op = &b->maps[b->nr_maps];
+
+	op->host_addr = 0;
+	op->flags = GNTMAP_device_map | (read_only ? GNTMAP_readonly : 0);
+	op->ref = gref;
+	op->dom = (domid_t)domid;
+	op->status = GRANT_STATUS_NEVER_RAN;
+	return b->nr_maps++;
+}
 
 /**
  * grant_batch_unmap - by what grant_batch_mapped() said
@@ -146,7 +195,18 @@ uint32_t grant_batch_map(struct grant_batch *b, uint32_t domid, uint32_t gref, b
  * @map: where that was written down. It is known by this to whoever finds the unmap carried out: of the
  *       same handle, and even of the same page, there may be another map by then
  */
-uint32_t grant_batch_unmap(struct grant_batch *b, uint32_t handle, uint64_t bus, const void *map);
+static inline uint32_t grant_batch_unmap(struct grant_batch *b, uint32_t handle, uint64_t bus,
+					 const void *map)
+{
+	struct gnttab_unmap_grant_ref *op = &b->unmaps[b->nr_unmaps];
+
+	op->host_addr = 0;
+	op->dev_bus_addr = bus;
+	op->handle = handle;
+	op->status = GRANT_STATUS_NEVER_RAN;
+	b->undone[b->nr_unmaps] = (uintptr_t)map;
+	return b->nr_unmaps++;
+}
 
 /**
  * grant_batch_flush - carries out what was added, in one hypercall
@@ -170,7 +230,14 @@ bool grant_batch_flush(struct grant_batch *b);
 void grant_batch_let_go(struct grant_batch *b);
 
 /* grant_batch_copied - true if copies @first to @first + @nr - 1 were all done. */
-bool grant_batch_copied(const struct grant_batch *b, uint32_t first, uint32_t nr);
+static inline bool grant_batch_copied(const struct grant_batch *b, uint32_t first, uint32_t nr)
+{
+	for (uint32_t i = first; i < first + nr; i++) {
+		if (b->copies[i].status != GNTST_okay)
+			return false;
+	}
+	return true;
+}
 
 /* grant_batch_copy_gref - the guest's page in copy @i. */
 static inline uint32_t grant_batch_copy_gref(const struct grant_batch *b, uint32_t i)
@@ -181,10 +248,21 @@ static inline uint32_t grant_batch_copy_gref(const struct grant_batch *b, uint32
 }
 
 /* grant_batch_mapped - true, and its handle and bus address, if map @i was done. */
-bool grant_batch_mapped(const struct grant_batch *b, uint32_t i, uint32_t *handle, uint64_t *bus);
+static inline bool grant_batch_mapped(const struct grant_batch *b, uint32_t i, uint32_t *handle,
+				      uint64_t *bus)
+{
+	if (b->maps[i].status != GNTST_okay)
+		return false;
+	*handle = b->maps[i].handle;
+	*bus = b->maps[i].dev_bus_addr;
+	return true;
+}
 
 /* grant_batch_unmapped - true if unmap @i was done. */
-bool grant_batch_unmapped(const struct grant_batch *b, uint32_t i);
+static inline bool grant_batch_unmapped(const struct grant_batch *b, uint32_t i)
+{
+	return b->unmaps[i].status == GNTST_okay;
+}
 
 /**
  * grant_batch_reset - empties the batch
