@@ -1,27 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "ring.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
 #include <xen/io/blkif.h>
 
-#define RING_HEADER_BYTES offsetof(struct blkif_sring, ring)
+_Static_assert(RING_HEADER_BYTES == offsetof(struct blkif_sring, ring), "the same in every ABI");
 
-_Static_assert(RING_HEADER_BYTES == 64, "the same in every ABI");
-
-/*
- * Volatile, so that the compiler neither reads a word twice nor leaves a read out; aliasing,
- * because what the guest stores there has no type of ours.
- */
-typedef volatile uint32_t shared_word __attribute__((may_alias));
-
-/* For what is copied: as much as one load takes, wherever it lies. */
-typedef uint32_t piece __attribute__((vector_size(16), may_alias, aligned(4)));
-typedef volatile piece shared_piece;
-
-/* The four indices; the entries behind them only by entry_at(), which knows the ABI. */
+/* The four indices; the entries behind them only by ring_entry(), which knows the ABI. */
 static struct blkif_sring *sring(const struct ring *r)
 {
 	return r->shared;
@@ -29,19 +16,12 @@ static struct blkif_sring *sring(const struct ring *r)
 
 static uint32_t read_index(const uint32_t *index)
 {
-	return *(const shared_word *)index;
+	return *(const ring_word *)index;
 }
 
 static void write_index(uint32_t *index, uint32_t value)
 {
-	*(shared_word *)index = value;
-}
-
-static uint8_t *entry_at(const struct ring *r, uint32_t index)
-{
-	size_t slot = index & (r->nr_entries - 1);
-
-	return (uint8_t *)r->shared + RING_HEADER_BYTES + slot * r->abi->entry_bytes;
+	*(ring_word *)index = value;
 }
 
 uint32_t ring_entries(const struct abi *abi, uint32_t nr_pages)
@@ -105,51 +85,17 @@ int ring_pending(const struct ring *r)
 	return (int)pending;
 }
 
-static void copy_piece(struct raw_request *raw, const uint8_t *from, size_t at)
+void ring_copy_tail(const struct ring *r, const uint8_t *from, struct raw_request *raw)
 {
-	piece p = *(const shared_piece *)(from + at);
+	size_t at = ABI_REQUEST_MIN_BYTES / sizeof(ring_piece) * sizeof(ring_piece);
 
-	memcpy(raw->bytes + at, &p, sizeof(p));
-}
-
-void ring_copy_request(const struct ring *r, struct raw_request *raw)
-{
-	const uint8_t *from = entry_at(r, r->req_cons);
-	size_t at;
-
-	for (at = 0; at < ABI_REQUEST_MIN_BYTES / sizeof(piece) * sizeof(piece);
-	     at += sizeof(piece))
-		copy_piece(raw, from, at);
-	if (r->abi->entry_bytes == ABI_REQUEST_MAX_BYTES) {
-		copy_piece(raw, from, at);
-		return;
-	}
 	/* Words divide entries of every ABI; the last x86_32 entry must not be read past its end. */
 	for (; at < r->abi->entry_bytes; at += sizeof(uint32_t)) {
-		uint32_t word = *(const shared_word *)(from + at);
+		uint32_t word = *(const ring_word *)(from + at);
 
 		memcpy(raw->bytes + at, &word, sizeof(word));
 	}
 	memset(raw->bytes + at, 0, sizeof(raw->bytes) - at);
-}
-
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "as every Xen machine");
-_Static_assert(offsetof(struct abi_response, operation) == 8 &&
-		       offsetof(struct abi_response, status) == 10,
-	       "one word");
-
-void ring_respond(struct ring *r, uint64_t id, uint8_t operation, int16_t status)
-{
-	/* Put together in memory, it would be read back in another size than written: that takes long. */
-	uint32_t word = operation | (uint32_t)(uint16_t)status << 16, padding = 0;
-	uint8_t *at = entry_at(r, r->rsp_prod);
-
-	assert(ring_unanswered(r));
-	memcpy(at, &id, sizeof(id));
-	memcpy(at + sizeof(id), &word, sizeof(word));
-	if (r->abi->response_bytes > sizeof(id) + sizeof(word))
-		memcpy(at + sizeof(id) + sizeof(word), &padding, sizeof(padding));
-	r->rsp_prod++;
 }
 
 bool ring_push(struct ring *r)
