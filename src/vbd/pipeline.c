@@ -160,41 +160,41 @@ static void fetched(struct pipeline *pl, struct io *io)
 /* The batch of those in incoming was flushed. */
 static void brought_in(struct pipeline *pl)
 {
-	struct list_node *n;
+	struct io *io;
 
-	while ((n = list_pop(&pl->incoming))) {
-		struct io *io = list_entry(n, struct io, step);
-
+	list_for_each (io, &pl->incoming, step) {
 		POINT();
 		io->status = io->xfer->brought_in(pl, io);
 		POINT();
-		if (!io->status)
+		if (__builtin_expect(!io->status, 1))
 			continue;
 		/* Not for the device, but what it holds still has to be let go. */
 		list_del(&io->link);
 		list_add_tail(&pl->outgoing, &io->link);
 	}
+	list_init(&pl->incoming);
 }
 
-/* The next to be brought out, if there is room for its operations; or NULL. */
-static struct io *next_out(struct pipeline *pl)
+/* Operations for what is to be brought out, as far as there is room. Return: requests. */
+static uint32_t bring_out_some(struct pipeline *pl)
 {
-	struct io *io = list_entry(pl->outgoing.head.next, struct io, link);
+	uint32_t nr = 0;
+	struct io *io;
 
-	if (list_empty(&pl->outgoing) ||
-	    grant_batch_room_out(&pl->batch) < io->record->request.nr_segments)
-		return NULL;
-	list_del(&io->link);
-	return io;
+	list_for_each (io, &pl->outgoing, link) {
+		if (grant_batch_room_out(&pl->batch) < io->record->request.nr_segments)
+			break;
+		io->xfer->bring_out(pl, io);
+		nr++;
+	}
+	return nr;
 }
 
-/* Of the batch, which was flushed, what @out wanted. */
-static void brought_out(struct pipeline *pl, struct list *out)
+/* Of the batch, which was flushed, what the first @nr in outgoing wanted. */
+static void brought_out(struct pipeline *pl, uint32_t nr)
 {
-	struct list_node *n;
-
-	while ((n = list_pop(out))) {
-		struct io *io = list_entry(n, struct io, link);
+	while (nr--) {
+		struct io *io = list_entry(list_pop(&pl->outgoing), struct io, link);
 
 		io->status = io->xfer->brought_out(pl, io);
 		POINT();
@@ -208,20 +208,13 @@ static void brought_out(struct pipeline *pl, struct list *out)
  */
 static uint32_t exchange(struct pipeline *pl)
 {
-	struct list out;
-	struct io *io;
-	uint32_t nr = 0;
+	uint32_t nr = bring_out_some(pl);
 
-	list_init(&out);
-	for (; (io = next_out(pl)); nr++) {
-		io->xfer->bring_out(pl, io);
-		list_add_tail(&out, &io->link);
-	}
 	POINT();
 	if (grant_batch_flush(&pl->batch))
 		pl->late = true;
 	POINT();
-	brought_out(pl, &out);
+	brought_out(pl, nr);
 	grant_batch_let_go(&pl->batch);
 	brought_in(pl);
 	return nr;
