@@ -157,8 +157,9 @@ static int16_t parse_discard(const struct abi *abi, const struct raw_request *ra
 	return parse_place(abi, raw, limits, req);
 }
 
-int16_t request_parse(const struct abi *abi, const struct raw_request *raw,
-		      const struct request_limits *limits, struct request *req)
+/* The part of request_parse() that each request goes through; request_peek() has it within. */
+static inline int16_t parse(const struct abi *abi, const struct raw_request *raw,
+			    const struct request_limits *limits, struct request *req)
 {
 	/* The id has one place in requests of every kind, blkif_request_indirect's included. */
 	req->id = raw_u64(raw, abi->id);
@@ -188,6 +189,12 @@ int16_t request_parse(const struct abi *abi, const struct raw_request *raw,
 		/* Not an error: on that, some guests give up the disk and not the operation. */
 		return BLKIF_RSP_EOPNOTSUPP;
 	}
+}
+
+int16_t request_parse(const struct abi *abi, const struct raw_request *raw,
+		      const struct request_limits *limits, struct request *req)
+{
+	return parse(abi, raw, limits, req);
 }
 
 bool request_is_sound(const struct request *req, uint32_t max_indirect_segments)
@@ -232,5 +239,5 @@ int16_t request_peek(const struct ring *r, const struct request_limits *limits, 
 	struct raw_request raw;
 
 	ring_copy_request(r, &raw);
-	return request_parse(r->abi, &raw, limits, req);
+	return parse(r->abi, &raw, limits, req);
 }

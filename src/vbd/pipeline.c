@@ -94,24 +94,14 @@ void pipeline_deactivate(struct pipeline *pl, struct queue *q)
 	}
 }
 
-bool pipeline_has_room(const struct pipeline *pl, const struct request *req)
+bool pipeline_has_room_indirect(const struct pipeline *pl, const struct request *req)
 {
 	uint32_t indirect_pages = request_indirect_pages(req);
 
-	if (pl->pool.nr_free < pl->promised + req->nr_segments + indirect_pages)
-		return false;
-	if (!req->indirect)
-		return grant_batch_room_in(&pl->batch) >= req->nr_segments;
 	/* What is fetched is brought in by a batch of its own. */
-	return grant_batch_room_in(&pl->batch) >= indirect_pages &&
+	return pl->pool.nr_free >= pl->promised + req->nr_segments + indirect_pages &&
+	       grant_batch_room_in(&pl->batch) >= indirect_pages &&
 	       pl->promised + req->nr_segments <= BATCH_OPS && !list_empty(&pl->tables.free);
-}
-
-bool pipeline_is_fair(const struct pipeline *pl, const struct share *s, const struct request *req)
-{
-	if (req->indirect && !share_allows(s->tables, 1, pl->tables.nr_free))
-		return false;
-	return share_allows(s->pages, req->nr_segments, pl->pool.nr_free - pl->promised);
 }
 
 void pipeline_fetch(struct pipeline *pl, struct io *io)

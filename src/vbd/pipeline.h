@@ -118,11 +118,25 @@ int pipeline_reserve_port(struct pipeline *pl, uint32_t port);
 void pipeline_add_queue(struct pipeline *pl, struct queue *q);
 void pipeline_del_queue(struct pipeline *pl, struct queue *q);
 
+bool pipeline_has_room_indirect(const struct pipeline *pl, const struct request *req);
+
 /* pipeline_has_room - true if there is what one more request like this may need. */
-bool pipeline_has_room(const struct pipeline *pl, const struct request *req);
+static inline bool pipeline_has_room(const struct pipeline *pl, const struct request *req)
+{
+	if (__builtin_expect(req->indirect, 0))
+		return pipeline_has_room_indirect(pl, req);
+	return pl->pool.nr_free >= pl->promised + req->nr_segments &&
+	       grant_batch_room_in(&pl->batch) >= req->nr_segments;
+}
 
 /* pipeline_is_fair - true if a guest may have what this needs, for which there is room. */
-bool pipeline_is_fair(const struct pipeline *pl, const struct share *s, const struct request *req);
+static inline bool pipeline_is_fair(const struct pipeline *pl, const struct share *s,
+				    const struct request *req)
+{
+	if (__builtin_expect(req->indirect, 0) && !share_allows(s->tables, 1, pl->tables.nr_free))
+		return false;
+	return share_allows(s->pages, req->nr_segments, pl->pool.nr_free - pl->promised);
+}
 
 /* pipeline_fetch - the segments of an indirect request; there is room for it. */
 void pipeline_fetch(struct pipeline *pl, struct io *io);

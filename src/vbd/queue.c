@@ -122,7 +122,8 @@ static void io_free(struct queue *q, struct io *io)
 		table_put(&q->pipeline->tables, io->table);
 		q->share->tables--;
 	}
-	io_hold(q, io, 0);
+	if (io->held_pages)
+		io_hold(q, io, 0);
 	/* The one used last is the one in the cache. */
 	list_add_head(&q->free, &io->link);
 	q->in_flight--;
@@ -154,8 +155,7 @@ static void io_choose_xfer(struct queue *q, struct io *io)
 	if (!q->persistent)
 		counter_add(direct ? &q->stats.mapped : &q->stats.copied,
 			    io->record->request.nr_segments);
-	if (direct)
-		io_hold(q, io, 0);
+	io_hold(q, io, direct ? 0 : io->record->request.nr_segments);
 }
 
 int16_t queue_parse_segments(struct queue *q, struct io *io,
@@ -183,8 +183,8 @@ static void io_begin(struct queue *q, struct io *io)
 		return;
 	}
 	list_add_tail(&q->pending, &io->link);
-	io_hold(q, io, req->nr_segments);
-	if (req->indirect) {
+	if (__builtin_expect(req->indirect, 0)) {
+		io_hold(q, io, req->nr_segments);
 		counter_add(&q->stats.indirect, 1);
 		q->share->tables++;
 		io_place(io, table_get(&pl->tables));
