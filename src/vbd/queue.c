@@ -42,7 +42,7 @@ static void io_done(struct bdev_io *bio, int status)
 }
 
 /* In the order that io.h asks for. */
-static void respond(struct queue *q, struct io *io, int16_t status)
+static inline void respond(struct queue *q, struct io *io, int16_t status)
 {
 	struct io_record *r = io->record;
 
@@ -116,7 +116,7 @@ static void io_hold(struct queue *q, struct io *io, uint32_t pages)
 	io->held_pages = pages;
 }
 
-static void io_free(struct queue *q, struct io *io)
+static inline void io_free(struct queue *q, struct io *io)
 {
 	if (io->table) {
 		table_put(&q->pipeline->tables, io->table);
@@ -147,7 +147,7 @@ static bool goes_direct(const struct queue *q, const struct io *io)
 }
 
 /* Its segments are known. */
-static void io_choose_xfer(struct queue *q, struct io *io)
+static inline void io_choose_xfer(struct queue *q, struct io *io)
 {
 	bool direct = !q->persistent && goes_direct(q, io);
 
@@ -221,7 +221,7 @@ static bool flush_failed(const struct queue *q)
  * Whether there is room for it in this turn, and its guest may have it. If not, it waits; and only for
  * room do others wait with it, not for what its own guest has to give back first.
  */
-static bool may_begin(struct queue *q, const struct io_record *r)
+static inline bool may_begin(struct queue *q, const struct io_record *r)
 {
 	if (r->settled)
 		return true;
@@ -243,7 +243,7 @@ static uint64_t limited_bytes(const struct request *req)
 }
 
 /* Whether the limits let it go now; it is paid for then. */
-static bool may_go(struct queue *q, const struct request *req)
+static inline bool may_go(struct queue *q, const struct request *req)
 {
 	enum throttle_way way = way_of(req);
 
@@ -292,14 +292,17 @@ static bool take_one(struct queue *q)
 	/* A bad one is answered too, and that has an effect. */
 	r->settled = status != BLKIF_RSP_OKAY;
 	r->answer = status;
-	q->starved = !may_begin(q, r);
-	if (q->starved)
+	if (!may_begin(q, r)) {
+		q->starved = true;
 		return false;
+	}
 	taking = choose(q, r);
-	q->held = taking == TAKE_NOT;
-	if (q->held)
+	if (taking == TAKE_NOT) {
+		q->held = true;
 		return false;
-	counter_add(&q->stats.refused, r->settled);
+	}
+	if (r->settled)
+		counter_add(&q->stats.refused, 1);
 	RECORD(r->req_idx = q->ring.req_cons);
 	record_order();
 	RECORD(r->state = IO_TAKEN);
