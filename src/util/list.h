@@ -79,16 +79,20 @@ static inline struct list_node *list_pop(struct list *l)
 
 #define list_entry(node, type, member) container_of(node, type, member)
 
+/* The node of @pos, which behind the last one is no object, and may not be looked into as one. */
+#define list_node_of(pos, member) \
+	((struct list_node *)((char *)(pos) + offsetof(__typeof__(*(pos)), member)))
+
 #define list_for_each(pos, l, member)                                    \
 	for (pos = list_entry((l)->head.next, __typeof__(*pos), member); \
-	     &pos->member != &(l)->head;                                 \
+	     list_node_of(pos, member) != &(l)->head;                    \
 	     pos = list_entry(pos->member.next, __typeof__(*pos), member))
 
 /* As list_for_each; the body may take @pos (and only @pos) out of the list. */
 #define list_for_each_safe(pos, tmp, l, member)                           \
 	for (pos = list_entry((l)->head.next, __typeof__(*pos), member),  \
 	    tmp = list_entry(pos->member.next, __typeof__(*pos), member); \
-	     &pos->member != &(l)->head;                                  \
+	     list_node_of(pos, member) != &(l)->head;                     \
 	     pos = tmp, tmp = list_entry(tmp->member.next, __typeof__(*pos), member))
 
 #endif
