@@ -95,33 +95,50 @@ static inline size_t queue_record_bytes(uint32_t nr_ios)
 	return sizeof(struct queue_record) + nr_ios * sizeof(struct io_record);
 }
 
+/*
+ * What a plain request of one segment needs of it is three cache lines, in the order in which it is needed,
+ * so that those of a whole batch stay near; what is rare comes last.
+ */
 struct io {
-	struct list_node link; /* free, pending or outgoing */
-	struct list_node
-		step; /* fetching or incoming: only within a turn, before it is submitted */
+	_Alignas(64) struct list_node link; /* free, pending or outgoing */
 	struct queue *queue;
 	struct io_record *record;
-	struct bdev_io bio;
+	struct table *table; /* of its segments, if they are many; or NULL */
+	uint32_t held_pages; /* of its guest's share */
 	int status; /* 0 or -errno, once known */
-	bool flushed; /* of a flush or barrier: that is done, and its data is next */
-	uint64_t taken_ns, submitted_ns,
-		done_ns; /* submitted: at first; 0: the bdev never had it */
 
 	/* The transfer's own. */
 	const struct xfer_ops *xfer;
-	uint32_t first_op; /* of its operations in the grant batch */
-	uint32_t nr_ops; /* of them, where that is not one a segment */
+	uint16_t first_op; /* of its operations in the grant batch */
+	uint16_t nr_ops; /* of them, where that is not one a segment */
 
-	/* One a segment each: in the table if it has one, else in @record and below. */
-	struct table *table; /* or NULL */
+	bool flushed; /* of a flush or barrier: that is done, and its data is next */
+
+	struct bdev_io bio; /* by its link in fetching or incoming, before it is submitted */
+	uint64_t taken_ns, submitted_ns,
+		done_ns; /* submitted: at first; 0: the bdev never had it */
+
+	/* One a segment each: in the table if it has one, else in @record. */
 	struct segment *segments;
 	struct io_map *maps;
-	void **pages; /* of dmem, of a transfer by copy */
-	struct iovec *iov;
 
-	void *few_pages[REQUEST_MAX_SEGMENTS];
+	/* One a segment, of a request without a table: see io_iov(), io_pages(). */
 	struct iovec few_iov[REQUEST_MAX_SEGMENTS];
-	uint32_t held_pages; /* of its guest's share */
+	void *few_pages[REQUEST_MAX_SEGMENTS];
 };
+
+_Static_assert(offsetof(struct io, few_iov[1]) <= 192, "three lines");
+
+/* io_iov - what the bdev is to be given, an entry a segment. */
+static inline struct iovec *io_iov(struct io *io)
+{
+	return io->table ? io->table->iov : io->few_iov;
+}
+
+/* io_pages - pages of dmem, of a transfer by copy, one a segment. */
+static inline void **io_pages(struct io *io)
+{
+	return io->table ? io->table->pages : io->few_pages;
+}
 
 #endif

@@ -121,7 +121,7 @@ void pipeline_fetch(struct pipeline *pl, struct io *io)
 		grant_batch_copy_in(&pl->batch, &copy);
 	}
 	pl->promised += req->nr_segments;
-	list_add_tail(&pl->fetching, &io->step);
+	list_add_tail(&pl->fetching, &io->bio.link);
 }
 
 /* The segments are there, or not. The request goes on, or is answered. */
@@ -139,7 +139,7 @@ static void fetched(struct pipeline *pl, struct io *io)
 	for (uint32_t i = 0; i < nr; i++)
 		dmem_put(&pl->pool, io->few_pages[i]);
 	if (status == BLKIF_RSP_OKAY) {
-		list_add_tail(&pl->incoming, &io->step);
+		list_add_tail(&pl->incoming, &io->bio.link);
 	} else {
 		POINT();
 		list_del(&io->link);
@@ -152,7 +152,7 @@ static void brought_in(struct pipeline *pl)
 {
 	struct io *io;
 
-	list_for_each (io, &pl->incoming, step) {
+	list_for_each (io, &pl->incoming, bio.link) {
 		POINT();
 		io->status = io->xfer->brought_in(pl, io);
 		POINT();
@@ -217,12 +217,12 @@ static void bring_in_fetched(struct pipeline *pl)
 	struct io *io;
 
 	while ((n = list_pop(&pl->fetching)))
-		fetched(pl, list_entry(n, struct io, step));
+		fetched(pl, list_entry(n, struct io, bio.link));
 	pl->promised = 0;
 	grant_batch_reset(&pl->batch);
 	if (list_empty(&pl->incoming))
 		return;
-	list_for_each (io, &pl->incoming, step)
+	list_for_each (io, &pl->incoming, bio.link)
 		io->xfer->bring_in(pl, io);
 	exchange(pl);
 	grant_batch_reset(&pl->batch);

@@ -76,9 +76,9 @@ struct pipeline {
 	/* The time of this turn's submissions, and completions; 0: there was none yet. */
 	uint64_t submit_ns, reap_ns;
 	bool late; /* some time has gone by since this turn began: a hypercall, a submission */
-	struct list fetching; /* ios (by step) whose segments are fetched in this turn */
+	struct list fetching; /* ios (by bio.link) whose segments are fetched in this turn */
 	struct list
-		incoming; /* ios (by step) with operations in the batch of this turn's bring in */
+		incoming; /* ios (by bio.link) with operations in the batch of this turn's bring in */
 	struct list outgoing; /* ios that the device is done with */
 };
 

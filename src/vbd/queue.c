@@ -70,7 +70,7 @@ static void io_aim(struct io *io)
 	bio->secure = req->secure;
 	bio->offset_bytes = req->offset_bytes;
 	bio->len_bytes = req->len_bytes;
-	bio->iov = io->iov;
+	bio->iov = io_iov(io);
 	bio->nr_iov = req->nr_segments;
 	switch (req->op) {
 	case REQUEST_READ:
@@ -104,8 +104,6 @@ static void io_place(struct io *io, struct table *t)
 	io->table = t;
 	io->segments = t ? t->record->segments : r->request.segments;
 	io->maps = t ? t->record->maps : r->maps;
-	io->pages = t ? t->pages : io->few_pages;
-	io->iov = t ? t->iov : io->few_iov;
 	r->table = t ? table_number(&io->queue->pipeline->tables, t) + 1 : 0;
 }
 
@@ -129,7 +127,7 @@ static inline void io_free(struct queue *q, struct io *io)
 	q->in_flight--;
 }
 
-static bool goes_direct(const struct queue *q, const struct io *io)
+static inline bool goes_direct(const struct queue *q, const struct io *io)
 {
 	const struct request *req = &io->record->request;
 	uint32_t block_bytes = q->bdev->info.logical_block_bytes;
@@ -196,7 +194,7 @@ static void io_begin(struct queue *q, struct io *io)
 	if (!req->nr_segments)
 		return;
 	io->xfer->bring_in(pl, io);
-	list_add_tail(&pl->incoming, &io->step);
+	list_add_tail(&pl->incoming, &io->bio.link);
 }
 
 void queue_refuse(struct queue *q, struct io *io, int16_t status)
@@ -1047,9 +1045,10 @@ int queue_create(const struct queue_args *args, struct queue **out)
 	q->share = share_get(&q->pipeline->shares, q->domid);
 	if (!q->share)
 		goto free_queue;
-	q->ios = calloc(q->ring.nr_entries, sizeof(*q->ios));
+	q->ios = aligned_alloc(_Alignof(struct io), q->ring.nr_entries * sizeof(*q->ios));
 	if (!q->ios)
 		goto put_share;
+	memset(q->ios, 0, q->ring.nr_entries * sizeof(*q->ios));
 	if (args->persistent) {
 		err = persistent_create(q->domid, &q->persistent);
 		if (err)

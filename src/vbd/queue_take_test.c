@@ -177,7 +177,7 @@ static void what_is_given_back_is_no_longer_of_the_share(void)
 	check_eq(queue_take(rig.q[0]), 2);
 	check_eq(rig.q[0]->share->pages, 20);
 	io = list_entry(list_pop(&rig.q[0]->pending), struct io, link);
-	list_del(&io->step);
+	list_del(&io->bio.link);
 	io->xfer->bring_out(&rig.pl, io);
 	io->status = -EIO;
 	io->xfer->brought_out(&rig.pl, io);

@@ -26,7 +26,7 @@ struct xfer_ops {
 	void (*bring_in)(struct pipeline *pl, struct io *io);
 
 	/*
-	 * brought_in - after the flush; io->iov is set up.
+	 * brought_in - after the flush; io_iov(io) is set up.
 	 * Return: 0, or -errno: the device must not see it.
 	 */
 	int (*brought_in)(struct pipeline *pl, struct io *io);
@@ -45,7 +45,7 @@ extern const struct xfer_ops xfer_copy;
 extern const struct xfer_ops xfer_map;
 
 /* xfer_segment_copy - segment @i by the hypervisor: at the same place in its page as in the guest's. */
-struct grant_copy xfer_segment_copy(const struct io *io, uint32_t i);
+struct grant_copy xfer_segment_copy(struct io *io, uint32_t i);
 
 /* By the device, from and to the guest's pages, which are mapped for it alone. */
 extern const struct xfer_ops xfer_direct;

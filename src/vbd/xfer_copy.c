@@ -9,14 +9,14 @@
  * Each segment has a page of ours and lies at the same place in it as in the guest's: one operation
  * a segment, and neither side is touched outside the sectors that were named.
  */
-struct grant_copy xfer_segment_copy(const struct io *io, uint32_t i)
+struct grant_copy xfer_segment_copy(struct io *io, uint32_t i)
 {
 	const struct segment *seg = &io->segments[i];
 
 	return (struct grant_copy){
 		.domid = io->queue->domid,
 		.gref = seg->gref,
-		.page = io->pages[i],
+		.page = io_pages(io)[i],
 		.offset_bytes = seg->offset_bytes,
 		.len_bytes = seg->len_bytes,
 	};
@@ -25,14 +25,16 @@ struct grant_copy xfer_segment_copy(const struct io *io, uint32_t i)
 static void copy_bring_in(struct pipeline *pl, struct io *io)
 {
 	const struct request *req = &io->record->request;
+	struct iovec *iov = io_iov(io);
+	void **pages = io_pages(io);
 
 	io->first_op = pl->batch.nr_copies;
 	for (uint32_t i = 0; i < req->nr_segments; i++) {
 		const struct segment *seg = &io->segments[i];
 
-		io->pages[i] = dmem_get(&pl->pool);
-		io->iov[i].iov_base = (uint8_t *)io->pages[i] + seg->offset_bytes;
-		io->iov[i].iov_len = seg->len_bytes;
+		pages[i] = dmem_get(&pl->pool);
+		iov[i].iov_base = (uint8_t *)pages[i] + seg->offset_bytes;
+		iov[i].iov_len = seg->len_bytes;
 		if (req->op != REQUEST_READ) {
 			struct grant_copy copy = xfer_segment_copy(io, i);
 
@@ -69,13 +71,14 @@ static void copy_bring_out(struct pipeline *pl, struct io *io)
 static int copy_brought_out(struct pipeline *pl, struct io *io)
 {
 	const struct request *req = &io->record->request;
+	void **pages = io_pages(io);
 	int status = io->status;
 
 	if (req->op == REQUEST_READ && !status &&
 	    !grant_batch_copied(&pl->batch, io->first_op, req->nr_segments))
 		status = -EFAULT;
 	for (uint32_t i = 0; i < req->nr_segments; i++)
-		dmem_put(&pl->pool, io->pages[i]);
+		dmem_put(&pl->pool, pages[i]);
 	return status;
 }
 

@@ -26,6 +26,7 @@ static void direct_bring_in(struct pipeline *pl, struct io *io)
 static int direct_brought_in(struct pipeline *pl, struct io *io)
 {
 	const struct request *req = &io->record->request;
+	struct iovec *iov = io_iov(io);
 	int status = 0;
 
 	for (uint32_t i = 0; i < req->nr_segments; i++) {
@@ -45,8 +46,8 @@ static int direct_brought_in(struct pipeline *pl, struct io *io)
 			status = -EFAULT;
 			continue;
 		}
-		io->iov[i].iov_base = window + seg->offset_bytes;
-		io->iov[i].iov_len = seg->len_bytes;
+		iov[i].iov_base = window + seg->offset_bytes;
+		iov[i].iov_len = seg->len_bytes;
 	}
 	return status;
 }

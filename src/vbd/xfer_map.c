@@ -22,6 +22,8 @@ static void *kept(struct pipeline *pl, const struct io *io, uint32_t i)
 
 static void map_bring_in(struct pipeline *pl, struct io *io)
 {
+	struct iovec *iov = io_iov(io);
+	void **pages = io_pages(io);
 	bool write = io->record->request.op != REQUEST_READ;
 
 	io->first_op = pl->batch.nr_copies;
@@ -29,11 +31,11 @@ static void map_bring_in(struct pipeline *pl, struct io *io)
 		const struct segment *seg = &io->segments[i];
 		void *theirs = write ? kept(pl, io, i) : NULL;
 
-		io->pages[i] = dmem_get(&pl->pool);
-		io->iov[i].iov_base = (uint8_t *)io->pages[i] + seg->offset_bytes;
-		io->iov[i].iov_len = seg->len_bytes;
+		pages[i] = dmem_get(&pl->pool);
+		iov[i].iov_base = (uint8_t *)pages[i] + seg->offset_bytes;
+		iov[i].iov_len = seg->len_bytes;
 		if (theirs) {
-			memcpy(io->iov[i].iov_base, theirs, seg->len_bytes);
+			memcpy(iov[i].iov_base, theirs, seg->len_bytes);
 			counter_add(&io->queue->stats.kept, 1);
 		} else if (write) {
 			struct grant_copy copy = xfer_segment_copy(io, i);
@@ -62,6 +64,7 @@ static int map_brought_in(struct pipeline *pl, struct io *io)
 
 static void map_bring_out(struct pipeline *pl, struct io *io)
 {
+	void **pages = io_pages(io);
 	io->first_op = pl->batch.nr_copies;
 	io->nr_ops = 0;
 	/* What a failed read left in our pages is somebody else's data. */
@@ -72,7 +75,7 @@ static void map_bring_out(struct pipeline *pl, struct io *io)
 		void *theirs = kept(pl, io, i);
 
 		if (theirs) {
-			memcpy(theirs, (uint8_t *)io->pages[i] + seg->offset_bytes, seg->len_bytes);
+			memcpy(theirs, (uint8_t *)pages[i] + seg->offset_bytes, seg->len_bytes);
 			counter_add(&io->queue->stats.kept, 1);
 		} else {
 			struct grant_copy copy = xfer_segment_copy(io, i);
@@ -85,12 +88,13 @@ static void map_bring_out(struct pipeline *pl, struct io *io)
 
 static int map_brought_out(struct pipeline *pl, struct io *io)
 {
+	void **pages = io_pages(io);
 	int status = io->status;
 
 	if (!status)
 		status = copied(pl, io);
 	for (uint32_t i = 0; i < io->record->request.nr_segments; i++)
-		dmem_put(&pl->pool, io->pages[i]);
+		dmem_put(&pl->pool, pages[i]);
 	return status;
 }
 
