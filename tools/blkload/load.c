@@ -184,7 +184,7 @@ static bool phase_over(const struct load *l)
 	if (l->phase != LOAD_MAIN)
 		return false;
 	return (o->count && l->issued >= share(l, o->count)) ||
-	       (l->deadline_ns && clock_ns() >= l->deadline_ns);
+	       (l->deadline_ns && l->issue_ns >= l->deadline_ns);
 }
 
 /* The next request of a phase that goes through the disk in order. */
@@ -292,7 +292,8 @@ static void issue(struct load *l, const struct op *op)
 		lay_out(l, slot);
 	if (l->shadow)
 		check_prepare(l, slot);
-	slot->start_ns = clock_ns();
+	/* What a request carries was being written meanwhile. */
+	slot->start_ns = l->shadow ? clock_ns() : l->issue_ns;
 	put(l, slot);
 }
 
@@ -303,7 +304,7 @@ static bool in_time(struct load *l)
 
 	if (!rate || l->phase != LOAD_MAIN)
 		return true;
-	if (clock_ns() < l->next_issue_ns)
+	if (l->issue_ns < l->next_issue_ns)
 		return false;
 	l->next_issue_ns += NS_PER_S * l->nr_queues / rate;
 	return true;
@@ -318,6 +319,11 @@ static bool issue_all(struct load *l)
 	/* A whole batch, or nothing. */
 	if (room < l->options->batch && in_flight(l))
 		return true;
+	/*
+	 * One look for all that go together: the clock costs as much as a request does. They have been on
+	 * their way since the first of them was made, since the backend hears of them all at once.
+	 */
+	l->issue_ns = clock_ns();
 	for (; room && in_time(l); room--) {
 		if (!next_op(l, &op))
 			return false;

@@ -78,6 +78,7 @@ struct load {
 	struct op held; /* conflicts with one in flight */
 	bool holds;
 	uint64_t sequence, started_ns, deadline_ns, next_issue_ns, progress_ns;
+	uint64_t issue_ns; /* when those that go together were begun */
 	uint64_t issued;
 	int error; /* why it ended, or 0 */
 
