@@ -66,19 +66,11 @@ static uint64_t cost_of(unsigned int op)
 					      : c->cost_unmap_ns;
 }
 
-static void carry_out(uint16_t domid, unsigned int op, void *array, uint32_t i)
+static size_t bytes_of(unsigned int op)
 {
-	switch (op) {
-	case GNTTABOP_map_grant_ref:
-		sim_grant_op_map(domid, (struct gnttab_map_grant_ref *)array + i);
-		break;
-	case GNTTABOP_unmap_grant_ref:
-		sim_grant_op_unmap(domid, (struct gnttab_unmap_grant_ref *)array + i);
-		break;
-	case GNTTABOP_copy:
-		sim_grant_op_copy(domid, (struct gnttab_copy *)array + i);
-		break;
-	}
+	return op == GNTTABOP_copy	      ? sizeof(struct gnttab_copy)
+	       : op == GNTTABOP_map_grant_ref ? sizeof(struct gnttab_map_grant_ref)
+					      : sizeof(struct gnttab_unmap_grant_ref);
 }
 
 static int grant_table_op(uint16_t domid, unsigned int op, void *array, uint32_t nr)
@@ -88,14 +80,10 @@ static int grant_table_op(uint16_t domid, unsigned int op, void *array, uint32_t
 	if (op != GNTTABOP_map_grant_ref && op != GNTTABOP_unmap_grant_ref && op != GNTTABOP_copy)
 		return -ENOSYS;
 	sim_cost(nr * cost_of(op));
-	for (uint32_t i = 0; i < nr && !err;) {
+	for (uint32_t i = 0; i < nr && !err; i += SLICE) {
 		sim_lock(&sim()->grants_lock);
-		for (uint32_t end = i + SLICE; i < nr && i < end && !err; i++) {
-			if (sim_fault(&sim()->controls.efault))
-				err = -EFAULT;
-			else
-				carry_out(domid, op, array, i);
-		}
+		err = sim_grant_ops(domid, op, (uint8_t *)array + i * bytes_of(op),
+				    nr - i < SLICE ? nr - i : SLICE);
 		sim_unlock(&sim()->grants_lock);
 	}
 	return err;

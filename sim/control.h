@@ -70,12 +70,17 @@ struct sim_controls {
 /* sim_fault_due - that of a fault that is set. */
 bool sim_fault_due(struct sim_fault *f);
 
+/* sim_fault_is_set - true if it is to happen, now or later. */
+static inline bool sim_fault_is_set(const struct sim_fault *f)
+{
+	return __atomic_load_n(&f->after, __ATOMIC_RELAXED) ||
+	       __atomic_load_n(&f->permille, __ATOMIC_RELAXED);
+}
+
 /* sim_fault - true if it happens now. */
 static inline bool sim_fault(struct sim_fault *f)
 {
-	return (__atomic_load_n(&f->after, __ATOMIC_RELAXED) ||
-		__atomic_load_n(&f->permille, __ATOMIC_RELAXED)) &&
-	       sim_fault_due(f);
+	return sim_fault_is_set(f) && sim_fault_due(f);
 }
 
 /* sim_fault_status - GNTST_* of an operation that is made to fail. */

@@ -9,11 +9,6 @@ static struct sim_domain *domain(uint16_t domid)
 	return &sim()->domains[domid];
 }
 
-static bool exists(uint16_t domid)
-{
-	return domid < SIM_DOMAINS && domain(domid)->alive;
-}
-
 int sim_grant_share(uint16_t domid, uint16_t grantee, bool writable, uint32_t *ref, uint32_t *frame)
 {
 	struct sim_domain *d = domain(domid);
@@ -62,47 +57,48 @@ void sim_grant_end(uint16_t domid, uint32_t ref)
 	}
 }
 
-/* As in Xen: a table too short is one thing, an entry that does not say so another. */
-static int16_t check_entry(uint16_t domid, uint16_t granter, uint32_t ref, bool readonly)
-{
-	const struct sim_grant *g;
+/* Both halves of a hypercall are hot: by whom is known where they are called, and goes in there. */
+#define HOT static inline __attribute__((always_inline))
 
-	if (!exists(granter))
+/* As in Xen: a table too short is one thing, an entry that does not say so another. */
+HOT int16_t check_entry(struct sim_state *s, uint16_t domid, uint16_t granter, uint32_t ref,
+			bool readonly, struct sim_grant **out)
+{
+	struct sim_grant *g;
+
+	if (granter >= SIM_DOMAINS || !s->domains[granter].alive)
 		return GNTST_bad_domain;
 	if (ref >= SIM_GRANTS)
 		return GNTST_bad_gntref;
-	g = &domain(granter)->grants[ref];
+	g = &s->domains[granter].grants[ref];
 	if (!(g->flags & SIM_GRANTED) || g->grantee != domid)
 		return GNTST_general_error;
 	if ((g->flags & SIM_GRANT_READONLY) && !readonly)
 		return GNTST_general_error;
+	*out = g;
 	return GNTST_okay;
 }
 
 /* A device map that began and did not end is undone: its caller may not have been told. */
-static void begin(uint16_t domid, uint32_t handle)
+HOT void begin(struct sim_state *s, uint16_t domid, uint32_t handle)
 {
-	sim()->doing.domid = domid;
-	sim()->doing.handle = handle;
-	__atomic_store_n(&sim()->doing.active, true, __ATOMIC_RELEASE);
+	s->doing.domid = domid;
+	s->doing.handle = handle;
+	__atomic_store_n(&s->doing.active, true, __ATOMIC_RELEASE);
 }
 
-static void end(void)
+HOT void end(struct sim_state *s)
 {
-	__atomic_store_n(&sim()->doing.active, false, __ATOMIC_RELEASE);
+	__atomic_store_n(&s->doing.active, false, __ATOMIC_RELEASE);
 }
 
-/* Both are the hot half of a hypercall: by whom is known where they are called, and goes in there. */
-#define HOT static inline __attribute__((always_inline))
-
-HOT int16_t map_page(uint16_t domid, uint16_t process, uint16_t granter, uint32_t ref,
-		     bool readonly, uint32_t *handle, uint32_t *frame)
+HOT int16_t map_page(struct sim_state *s, uint16_t domid, uint16_t process, uint16_t granter,
+		     uint32_t ref, bool readonly, uint32_t *handle, uint32_t *frame)
 {
-	struct sim_state *s = sim();
 	struct sim_domain *d = &s->domains[domid];
-	int16_t status = check_entry(domid, granter, ref, readonly);
+	struct sim_grant *g = NULL;
+	int16_t status = check_entry(s, domid, granter, ref, readonly, &g);
 	uint32_t at = d->maps_free;
-	struct sim_grant *g;
 
 	if (status != GNTST_okay)
 		return status;
@@ -113,8 +109,7 @@ HOT int16_t map_page(uint16_t domid, uint16_t process, uint16_t granter, uint32_
 	else
 		at = d->maps_used++;
 	if (!process)
-		begin(domid, at);
-	g = &s->domains[granter].grants[ref];
+		begin(s, domid, at);
 	g->nr_maps++;
 	g->nr_writable += !readonly;
 	if (!process)
@@ -126,35 +121,37 @@ HOT int16_t map_page(uint16_t domid, uint16_t process, uint16_t granter, uint32_
 		.process = process,
 		.ref = ref,
 	};
-	SIM_COUNT_GRANTS(mapped_pages, 1);
 	*handle = at;
 	*frame = g->frame;
 	return GNTST_okay;
 }
 
-HOT void unmap_page(uint16_t domid, uint32_t handle, struct sim_map *m, struct sim_grant *g)
+HOT void unmap_page(struct sim_state *s, uint16_t domid, uint32_t handle, struct sim_map *m,
+		    struct sim_grant *g)
 {
-	struct sim_state *s = sim();
 	struct sim_domain *d = &s->domains[domid];
 	struct sim_map map = *m;
 
 	if (map.flags & SIM_MAP_DEVICE)
-		begin(domid, handle);
+		begin(s, domid, handle);
 	*m = (struct sim_map){ .next = d->maps_free };
 	d->maps_free = handle;
 	g->nr_maps--;
 	g->nr_writable -= !(map.flags & SIM_MAP_READONLY);
 	if (map.flags & SIM_MAP_DEVICE)
 		s->frames[g->frame].nr_device--;
-	if (!g->nr_maps && (g->flags & SIM_GRANT_ENDED))
+	if (__builtin_expect(!g->nr_maps && (g->flags & SIM_GRANT_ENDED), 0))
 		forget(&s->domains[map.granter], map.ref);
-	SIM_COUNT_GRANTS(mapped_pages, -1);
 }
 
 int16_t sim_grant_map(uint16_t domid, uint16_t process, uint16_t granter, uint32_t ref,
 		      bool readonly, uint32_t *handle, uint32_t *frame)
 {
-	return map_page(domid, process, granter, ref, readonly, handle, frame);
+	int16_t status = map_page(sim(), domid, process, granter, ref, readonly, handle, frame);
+
+	if (status == GNTST_okay)
+		SIM_COUNT_GRANTS(mapped_pages, 1);
+	return status;
 }
 
 int16_t sim_grant_unmap(uint16_t domid, uint32_t handle)
@@ -164,24 +161,26 @@ int16_t sim_grant_unmap(uint16_t domid, uint32_t handle)
 	if (handle >= SIM_MAPS || !(domain(domid)->maps[handle].flags & SIM_MAPPED))
 		return GNTST_bad_handle;
 	m = &domain(domid)->maps[handle];
-	unmap_page(domid, handle, m, &domain(m->granter)->grants[m->ref]);
+	unmap_page(sim(), domid, handle, m, &domain(m->granter)->grants[m->ref]);
+	SIM_COUNT_GRANTS(mapped_pages, -1);
 	return GNTST_okay;
 }
 
-void sim_grant_op_map(uint16_t domid, struct gnttab_map_grant_ref *op)
+/* Return: pages mapped. */
+HOT uint32_t op_map(struct sim_state *s, uint16_t domid, struct gnttab_map_grant_ref *op,
+		    bool faults)
 {
 	bool readonly = op->flags & GNTMAP_readonly;
 	uint32_t handle = 0, frame = 0;
 	int16_t status;
 
-	SIM_COUNT_GRANTS(maps, 1);
 	/* User space has no page tables to map into. */
 	if (!(op->flags & GNTMAP_device_map) || (op->flags & GNTMAP_host_map))
 		status = GNTST_general_error;
-	else if (sim_fault(&sim()->controls.fail_map))
+	else if (faults && sim_fault(&s->controls.fail_map))
 		status = sim_fault_status();
 	else
-		status = map_page(domid, 0, op->dom, op->ref, readonly, &handle, &frame);
+		status = map_page(s, domid, 0, op->dom, op->ref, readonly, &handle, &frame);
 	if (status == GNTST_okay) {
 		op->handle = handle;
 		op->dev_bus_addr = (uint64_t)frame * SIM_PAGE_BYTES;
@@ -190,12 +189,15 @@ void sim_grant_op_map(uint16_t domid, struct gnttab_map_grant_ref *op)
 	}
 	/* Last: a record that is read after a kill goes by it. */
 	__atomic_store_n(&op->status, status, __ATOMIC_RELEASE);
-	end();
+	end(s);
+	return status == GNTST_okay;
 }
 
-HOT int16_t unmap(uint16_t domid, const struct gnttab_unmap_grant_ref *op)
+/* @nr_undone: one more, if so. */
+HOT int16_t unmap(struct sim_state *s, uint16_t domid, const struct gnttab_unmap_grant_ref *op,
+		  uint32_t *nr_undone)
 {
-	struct sim_domain *d = domain(domid);
+	struct sim_domain *d = &s->domains[domid];
 	struct sim_grant *g;
 	struct sim_map *map;
 
@@ -213,35 +215,40 @@ HOT int16_t unmap(uint16_t domid, const struct gnttab_unmap_grant_ref *op)
 	/* Without the address nothing is undone, and Xen calls that well. */
 	if (!op->dev_bus_addr)
 		return GNTST_okay;
-	g = &domain(map->granter)->grants[map->ref];
+	g = &s->domains[map->granter].grants[map->ref];
 	if (op->dev_bus_addr != (uint64_t)g->frame * SIM_PAGE_BYTES)
 		return GNTST_general_error;
-	unmap_page(domid, op->handle, map, g);
+	unmap_page(s, domid, op->handle, map, g);
+	++*nr_undone;
 	return GNTST_okay;
 }
 
-void sim_grant_op_unmap(uint16_t domid, struct gnttab_unmap_grant_ref *op)
+/* Return: pages unmapped. */
+HOT uint32_t op_unmap(struct sim_state *s, uint16_t domid, struct gnttab_unmap_grant_ref *op,
+		      bool faults)
 {
+	uint32_t nr_undone = 0;
 	int16_t status;
 
-	SIM_COUNT_GRANTS(unmaps, 1);
-	if (sim_fault(&sim()->controls.fail_unmap))
+	if (faults && sim_fault(&s->controls.fail_unmap))
 		status = sim_fault_status();
 	else
-		status = unmap(domid, op);
+		status = unmap(s, domid, op, &nr_undone);
 	if (status != GNTST_okay)
 		SIM_COUNT(bad_operations, 1);
 	__atomic_store_n(&op->status, status, __ATOMIC_RELEASE);
-	end();
+	end(s);
+	return nr_undone;
 }
 
 int16_t sim_grant_acquire(uint16_t domid, uint16_t granter, uint32_t ref, bool readonly,
 			  uint8_t **page)
 {
-	int16_t status = check_entry(domid, granter, ref, readonly);
+	struct sim_grant *g = NULL;
+	int16_t status = check_entry(sim(), domid, granter, ref, readonly, &g);
 
 	if (status == GNTST_okay)
-		*page = sim_page(domain(granter)->grants[ref].frame);
+		*page = sim_page(g->frame);
 	return status;
 }
 
@@ -281,18 +288,65 @@ static int16_t copy(uint16_t domid, const struct gnttab_copy *op)
 	return GNTST_okay;
 }
 
-void sim_grant_op_copy(uint16_t domid, struct gnttab_copy *op)
+static void op_copy(struct sim_state *s, uint16_t domid, struct gnttab_copy *op)
 {
 	int16_t status;
 
-	SIM_COUNT_GRANTS(copies, 1);
-	if (sim_fault(&sim()->controls.fail_copy))
+	if (sim_fault(&s->controls.fail_copy))
 		status = sim_fault_status();
 	else
 		status = copy(domid, op);
 	if (status != GNTST_okay)
 		SIM_COUNT(bad_operations, 1);
 	__atomic_store_n(&op->status, status, __ATOMIC_RELEASE);
+}
+
+/* Of @nr operations, how many run until one stops the hypercall; *@err is -EFAULT if one does. */
+static uint32_t until_fault(struct sim_state *s, uint32_t nr, int *err)
+{
+	*err = 0;
+	for (uint32_t i = 0; i < nr && sim_fault_is_set(&s->controls.efault); i++) {
+		if (sim_fault(&s->controls.efault)) {
+			*err = -EFAULT;
+			return i;
+		}
+	}
+	return nr;
+}
+
+int sim_grant_ops(uint16_t domid, unsigned int op, void *array, uint32_t nr)
+{
+	struct sim_state *s = sim();
+	struct gnttab_unmap_grant_ref *unmaps = array;
+	struct gnttab_map_grant_ref *maps = array;
+	struct gnttab_copy *copies = array;
+	bool faults;
+	uint32_t changed = 0;
+	int err;
+
+	nr = until_fault(s, nr, &err);
+	switch (op) {
+	case GNTTABOP_map_grant_ref:
+		faults = sim_fault_is_set(&s->controls.fail_map);
+		for (uint32_t i = 0; i < nr; i++)
+			changed += op_map(s, domid, &maps[i], faults);
+		SIM_COUNT_GRANTS(maps, nr);
+		SIM_COUNT_GRANTS(mapped_pages, changed);
+		break;
+	case GNTTABOP_unmap_grant_ref:
+		faults = sim_fault_is_set(&s->controls.fail_unmap);
+		for (uint32_t i = 0; i < nr; i++)
+			changed += op_unmap(s, domid, &unmaps[i], faults);
+		SIM_COUNT_GRANTS(unmaps, nr);
+		SIM_COUNT_GRANTS(mapped_pages, -(uint64_t)changed);
+		break;
+	case GNTTABOP_copy:
+		for (uint32_t i = 0; i < nr; i++)
+			op_copy(s, domid, &copies[i]);
+		SIM_COUNT_GRANTS(copies, nr);
+		break;
+	}
+	return err;
 }
 
 /* Which pages there are is said by the grants. */
@@ -376,7 +430,7 @@ void sim_grant_repair(void)
 				forget(domain(domid), i);
 		}
 	}
-	end();
+	end(sim());
 }
 
 void sim_grant_release(uint16_t process)
@@ -403,7 +457,7 @@ void sim_grant_end_domain(uint16_t domid)
 		if (d->maps[i].flags & SIM_MAPPED)
 			sim_grant_unmap(domid, i);
 	}
-	end();
+	end(sim());
 	for (uint32_t i = SIM_GRANT_RESERVED; i < d->grants_used; i++) {
 		if ((d->grants[i].flags & (SIM_GRANTED | SIM_GRANT_ENDED)) == SIM_GRANTED)
 			sim_grant_end(domid, i);

@@ -31,10 +31,14 @@ int16_t sim_grant_map(uint16_t domid, uint16_t process, uint16_t granter, uint32
 		      bool readonly, uint32_t *handle, uint32_t *frame);
 int16_t sim_grant_unmap(uint16_t domid, uint32_t handle);
 
-/* The three operations of the hypercall, on one element. */
-void sim_grant_op_map(uint16_t domid, struct gnttab_map_grant_ref *op);
-void sim_grant_op_unmap(uint16_t domid, struct gnttab_unmap_grant_ref *op);
-void sim_grant_op_copy(uint16_t domid, struct gnttab_copy *op);
+/**
+ * sim_grant_ops - some operations of a hypercall
+ *
+ * @op: GNTTABOP_map_grant_ref, _unmap_grant_ref or _copy
+ *
+ * Return: 0; or -EFAULT: it stopped at one of them.
+ */
+int sim_grant_ops(uint16_t domid, unsigned int op, void *array, uint32_t nr);
 
 /* sim_grant_acquire - the page behind a reference, for a copy. Return: GNTST_okay and *@page. */
 int16_t sim_grant_acquire(uint16_t domid, uint16_t granter, uint32_t ref, bool readonly,
