@@ -647,6 +647,9 @@ bool queue_polls(const struct queue *q)
 
 	if (poll_ns == QUEUE_POLL_REACTORS)
 		poll_ns = reactor_poll_ns(r);
+	/* What a device has comes back, and most of them are quick. */
+	if (q->nr_at_bdev)
+		poll_ns *= QUEUE_PATIENCE;
 	return r->now_ns - q->last_work_ns < poll_ns;
 }
 

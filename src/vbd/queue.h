@@ -59,6 +59,9 @@ uint32_t queue_record_in_flight(const struct queue_record *q, uint32_t nr_ios,
 /* As long as its reactor. */
 #define QUEUE_POLL_REACTORS UINT64_MAX
 
+/* So many times as long it polls without work while its bdev has requests: to sleep takes system calls. */
+#define QUEUE_PATIENCE 4u
+
 struct queue_args {
 	struct pipeline *pipeline;
 	struct reactor *control; /* where the events go */

@@ -141,6 +141,29 @@ static void polls_for_as_long_as_is_said(void)
 	rig_close(&rig);
 }
 
+static void polls_longer_while_the_device_has_requests(void)
+{
+	struct rig rig;
+	struct io *io;
+
+	check(rig_open(&rig));
+	queue_set_poll(rig.q, 1000);
+	io = add(&rig, REQUEST_WRITE, 1);
+	turn(&rig);
+	check(given(&rig, 0, io, BDEV_WRITE));
+	rig.q->last_work_ns = 5000;
+	rig.reactor.now_ns = 5000 + QUEUE_PATIENCE * 1000 - 1;
+	check(queue_polls(rig.q));
+	rig.reactor.now_ns++;
+	check(!queue_polls(rig.q));
+	rig.reactor.now_ns = 5999;
+	end(&rig, 0, 0);
+	check(queue_polls(rig.q));
+	rig.reactor.now_ns = 6000;
+	check(!queue_polls(rig.q));
+	rig_close(&rig);
+}
+
 static void writes_run_side_by_side(void)
 {
 	struct rig rig;
@@ -341,5 +364,6 @@ int main(void)
 	tap_run(a_failed_write_in_a_barrier_fails_it);
 	tap_run(a_discard_that_cannot_be_is_not_supported);
 	tap_run(polls_for_as_long_as_is_said);
+	tap_run(polls_longer_while_the_device_has_requests);
 	return tap_end();
 }
