@@ -61,18 +61,19 @@ static int16_t parse_place(const struct abi *abi, const struct raw_request *raw,
 static int16_t parse_transfer(const struct abi *abi, const struct raw_request *raw,
 			      const struct request_limits *limits, struct request *req)
 {
+	uint64_t len_bytes = 0;
+
 	req->nr_segments = raw->bytes[NR_SEGMENTS_AT];
 	if (req->nr_segments == 0 || req->nr_segments > REQUEST_MAX_SEGMENTS)
 		return BLKIF_RSP_ERROR;
 
-	req->len_bytes = 0;
 	for (size_t i = 0; i < req->nr_segments; i++) {
 		if (!parse_segment(raw->bytes + abi->segments + i * SEGMENT_BYTES,
 				   &req->segments[i]))
 			return BLKIF_RSP_ERROR;
-		req->len_bytes += req->segments[i].len_bytes;
+		len_bytes += req->segments[i].len_bytes;
 	}
-
+	req->len_bytes = len_bytes;
 	return parse_place(abi, raw, limits, req);
 }
 

@@ -24,9 +24,9 @@ struct stats_times {
 
 static inline void stats_time_add(struct stats_times *t, uint64_t ns)
 {
-	/* 2^n itself is the last of its bucket. */
-	uint32_t bits = 64u - (uint32_t)__builtin_clzll((ns - (ns > 0)) | 1);
-	uint32_t i = bits < STATS_FIRST_BITS ? 0 : bits - STATS_FIRST_BITS;
+	/* 2^n itself is the last of its bucket; all that is below those of the first falls into that. */
+	uint64_t units = (ns - (ns > 0)) >> (STATS_FIRST_BITS - 1);
+	uint32_t i = 63u ^ (uint32_t)__builtin_clzll(units | 1);
 
 	counter_add(&t->buckets[i < STATS_BUCKETS ? i : STATS_BUCKETS - 1], 1);
 	counter_add(&t->sum_ns, ns);
