@@ -27,7 +27,7 @@ deps:
 	@tests/deps build
 
 $(B)/build.ninja: | deps
-	meson setup --prefix $(PREFIX) -Db_lto=true $(B)
+	meson setup --prefix $(PREFIX) $(B)
 
 check: build
 	tests/check all
