@@ -38,6 +38,7 @@ struct sim_fault {
 
 struct sim_controls {
 	struct sim_fault fail_copy, fail_map, fail_unmap, fail_gntdev_map;
+	struct sim_fault fail_share; /* by gntalloc: ENOSPC */
 	struct sim_fault interrupt_map; /* a mapping by gntdev: EINTR */
 	struct sim_fault efault; /* the hypercall stops there: EFAULT */
 	uint64_t no_multicall; /* 1: they are refused, with ENOSYS */

@@ -352,10 +352,15 @@ int xengntshr_fd(xengntshr_handle *xgs)
 void *xengntshr_share_pages(xengntshr_handle *xgs, uint32_t domid, int count, uint32_t *refs,
 			    int writable)
 {
-	struct range *r = count > 0 ? range_create((uint32_t)count) : NULL;
+	struct range *r;
 	uint32_t i, frame;
 	int err = 0;
 
+	if (sim_fault(&sim()->controls.fail_share)) {
+		errno = ENOSPC;
+		return NULL;
+	}
+	r = count > 0 ? range_create((uint32_t)count) : NULL;
 	if (!r) {
 		errno = count > 0 ? ENOMEM : EINVAL;
 		return NULL;

@@ -49,6 +49,10 @@ _Static_assert(OPTIONS_MAX_REACTORS == DATAPATH_MAX_REACTORS, "each that can be 
 #endif
 #define DEVICE_PAGES_FURTHER 256u
 
+/* So long, and so often, memory is asked for that a dead process had. */
+#define ROOM_MAX_NS  (5 * NS_PER_S)
+#define ROOM_LOOK_US 100000u
+
 /* The exit status of wrong options, a wrong file, or a wrong version: to try again is of no use. */
 #define EXIT_WRONG 2
 
@@ -587,6 +591,26 @@ static int take_place(struct daemon *d, struct error *e)
 	return err;
 }
 
+/*
+ * There may be no room for it beside what a dead one had. Linux is not told when that is let go of, and looks
+ * for it once a second.
+ */
+static int make_memory(struct daemon *d, const struct dmem_args *args)
+{
+	int err = dmem_create(&d->dmem, args);
+	uint64_t end_ns = clock_ns() + ROOM_MAX_NS;
+
+	if (err || d->dmem.kind != DMEM_ORDINARY || !instance_unsettled(&d->instance))
+		return err;
+	settle(d);
+	do {
+		dmem_destroy(&d->dmem);
+		dmem_pins_init(args->pins, args->nr_pages);
+		err = dmem_create(&d->dmem, args);
+	} while (!err && d->dmem.full && clock_ns() < end_ns && !usleep(ROOM_LOOK_US));
+	return err;
+}
+
 static int run_with_memory(struct daemon *d)
 {
 	uint32_t nr_pages = data_pages(d) + spdk_pages(d) + DEVICE_PAGES +
@@ -616,14 +640,7 @@ static int run_with_memory(struct daemon *d)
 	record_commit(&d->pins);
 	POINT();
 	args.pins = d->pins.mem;
-	err = dmem_create(&d->dmem, &args);
-	/* There may be no room for it beside what a dead one had. */
-	if (!err && d->dmem.kind == DMEM_ORDINARY && instance_unsettled(&d->instance)) {
-		dmem_destroy(&d->dmem);
-		settle(d);
-		dmem_pins_init(d->pins.mem, nr_pages);
-		err = dmem_create(&d->dmem, &args);
-	}
+	err = make_memory(d, &args);
 	if (err) {
 		log_error("no memory for %u pages of data", nr_pages);
 		goto destroy_pins;

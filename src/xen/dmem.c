@@ -221,6 +221,7 @@ static int create_granted(struct dmem *d, uint32_t domid, struct error *why)
 	raise_limits(d->nr_pages);
 	base = xengntshr_share_pages(gntshr, domid, (int)d->nr_pages, refs, 1);
 	if (!base) {
+		d->full = errno == ENOSPC;
 		err = error_set(why, errno, "gntalloc has no %u pages (" GNTALLOC_LIMIT "): %s",
 				d->nr_pages, strerror(errno));
 		goto fail;

@@ -64,6 +64,7 @@ struct dmem {
 	uint64_t *bus; /* bus address of each page, or NULL: there are none */
 	uint8_t *window; /* 2^DMEM_WINDOW_BITS addresses, or NULL */
 	struct error why; /* why there are no bus addresses */
+	bool full; /* because Linux has no grants left: it may have, later */
 
 	pthread_mutex_t lock; /* for the stack */
 	uint32_t *free; /* stack of page numbers */
