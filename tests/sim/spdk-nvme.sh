@@ -51,6 +51,14 @@ disk_create 2 51712 "spdk:Bn1?transfer=direct"
 check "so they are where there are only PRPs" load 2 --layout=random
 check "the controllers reached nothing that is not for devices" counter_is device_strays 0
 
+# flushes_arrive - fifty writes with a flush after each of them
+flushes_arrive() {
+	local before
+	before=$(xensim show nvme_commands)
+	guest 1 51712 --rw=write --size=4k --depth=1 --count=100 --flush-every=1 && [ $(($(xensim show nvme_commands) - before)) -ge 100 ]
+}
+check "flushes reach the drive" flushes_arrive
+
 # Unrecovered read error, with the bit that says not to try again.
 xensim set 'nvme_fail=200 nvme_status=17025'
 check "a command that fails for good fails its request" not guest 1 51712 --rw=randread --count=1000

@@ -7,6 +7,7 @@
 #include <spdk/bdev_module.h>
 #include <spdk/init.h>
 #include <spdk/log.h>
+#include <spdk/module/bdev/nvme.h>
 #include <spdk/rpc.h>
 #include <spdk/thread.h>
 #include <spdk/version.h>
@@ -184,6 +185,21 @@ static int set_sizes(uint32_t nr_threads, struct error *e)
 	return err ? error_set(e, EINVAL, "SPDK takes no options: %d", err) : 0;
 }
 
+/*
+ * SPDK's NVMe driver answers flushes without asking the drive unless it is told to ask. A guest that has flushed has its
+ * data on the drive; what configuration says of it later holds.
+ */
+static int set_flush(struct error *e)
+{
+	struct spdk_bdev_nvme_opts opts;
+	int err;
+
+	spdk_bdev_nvme_get_opts(&opts, sizeof(opts));
+	opts.enable_flush = true;
+	err = spdk_bdev_nvme_set_opts(&opts);
+	return err ? error_set(e, EINVAL, "SPDK does not pass on flushes: %d", err) : 0;
+}
+
 static int read_file(const char *path, char **text, size_t *size, struct error *e)
 {
 	FILE *f = fopen(path, "re");
@@ -314,6 +330,8 @@ int spdk_host_start(const struct spdk_host_args *args, struct error *e)
 	host.app.idle_min_ns = 1000 * NS_PER_US;
 	host.app.polled = app_polled;
 	err = set_sizes(nr_threads, e);
+	if (!err)
+		err = set_flush(e);
 	if (err)
 		goto end_thread;
 	/* Its sockets are root's alone. */
