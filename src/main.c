@@ -592,8 +592,8 @@ static int take_place(struct daemon *d, struct error *e)
 }
 
 /*
- * There may be no room for it beside what a dead one had. Linux is not told when that is let go of, and looks
- * for it once a second.
+ * There may be no room for it beside what a dead one had. Linux is not told when that is let go
+ * of, and looks for it once a second.
  */
 static int make_memory(struct daemon *d, const struct dmem_args *args)
 {

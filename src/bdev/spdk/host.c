@@ -186,8 +186,8 @@ static int set_sizes(uint32_t nr_threads, struct error *e)
 }
 
 /*
- * SPDK's NVMe driver answers flushes without asking the drive unless it is told to ask. A guest that has flushed has its
- * data on the drive; what configuration says of it later holds.
+ * SPDK's NVMe driver answers flushes without asking the drive unless it is told to ask. A guest
+ * that has flushed has its data on the drive; what configuration says of it later holds.
  */
 static int set_flush(struct error *e)
 {
