@@ -266,6 +266,7 @@ static uint32_t pipeline_poll(struct poller *p)
 	if (!first)
 		return 0;
 	list_add_tail(&pl->active, first);
+	pl->turn++;
 	pl->submit_ns = 0;
 	pl->reap_ns = 0;
 	pl->late = false;

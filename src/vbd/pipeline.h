@@ -56,7 +56,9 @@ struct pipeline {
 	struct record record; /* holds the batch's operations */
 	struct grant_batch batch;
 	struct table_pool tables; /* for indirect requests, shared by all queues */
-	struct share *shares; /* of pages and tables: a guest's; the list is the control thread's */
+	struct share *
+		shares; /* of pages, tables and turns: a guest's; the list is the control thread's */
+	uint32_t turn; /* counts them */
 
 	/* Segments of those in fetching: each will want an operation, and perhaps a page. */
 	uint32_t promised;

@@ -398,7 +398,8 @@ static uint32_t take_again(struct queue *q)
 /* Return: requests taken. */
 static uint32_t take_pending(struct queue *q)
 {
-	uint32_t taken = 0;
+	struct pipeline *pl = q->pipeline;
+	uint32_t taken = 0, most;
 	int pending;
 
 	q->held = false;
@@ -409,17 +410,20 @@ static uint32_t take_pending(struct queue *q)
 		queue_break(q);
 		return 0;
 	}
-	if (pending)
-		reactor_now_ns(q->pipeline->reactor);
+	if (!pending)
+		return 0;
+	reactor_now_ns(pl->reactor);
+	most = share_of_turn(&pl->shares, q->share, pl->turn, q, (uint32_t)pending);
 	/*
 	 * As many as were there when we looked, and no more: a guest that refills its ring as
 	 * fast as we empty it must not keep us here. Each of them has an io, since the ring has as
 	 * many slots and an io is free again before its slot is.
 	 */
-	for (; taken < (uint32_t)pending; taken++) {
+	for (; taken < most; taken++) {
 		if (!take_one(q))
 			break;
 	}
+	q->share->taken += taken;
 	return taken;
 }
 

@@ -319,6 +319,81 @@ static void a_flush_that_failed_on_one_queue_ends_writes_on_the_other(void)
 }
 
 /* One read and one write a millisecond, of queues that may save up two. */
+/* More than fit in a ring of the rig: @nr of a turn are other queues' of the guest. */
+static void has_had(struct rig *rig, uint32_t i, uint32_t nr)
+{
+	rig->q[i]->share->turn = rig->pl.turn;
+	rig->q[i]->share->taken = nr;
+}
+
+static void a_guest_has_so_many_requests_of_a_turn_and_no_more(void)
+{
+	struct rig rig;
+
+	check(rig_open(&rig));
+	for (int i = 0; i < 20; i++) {
+		/* Nonsense, which takes no memory, but time. */
+		ask(&rig, 0, 200, 1);
+		ask(&rig, 1, BLKIF_OP_READ, 1);
+		ask(&rig, 2, BLKIF_OP_READ, 1);
+	}
+	has_had(&rig, 0, SHARE_TURN_REQUESTS - 30);
+	check_eq(queue_take(rig.q[0]), 20);
+	check_eq(queue_take(rig.q[1]), 20);
+	check_eq(queue_take(rig.q[2]), 10);
+	/* It is not short of memory, and has more for the next turn. */
+	check(!rig.q[2]->starved);
+	check(queue_has_more(rig.q[2]));
+	check_eq(queue_take(rig.q[2]), 0);
+	rig.pl.turn++;
+	check_eq(queue_take(rig.q[2]), 10);
+	rig_close(&rig);
+}
+
+static void a_queue_for_which_a_turn_had_nothing_goes_first_in_the_next(void)
+{
+	struct rig rig;
+
+	check(rig_open(&rig));
+	for (int i = 0; i < 30; i++) {
+		ask(&rig, 0, BLKIF_OP_READ, 1);
+		ask(&rig, 2, BLKIF_OP_READ, 1);
+	}
+	has_had(&rig, 0, SHARE_TURN_REQUESTS - 10);
+	check_eq(queue_take(rig.q[0]), 10);
+	check_eq(queue_take(rig.q[2]), 0);
+	rig.pl.turn++;
+	check_eq(queue_take(rig.q[0]), 0);
+	check_eq(queue_take(rig.q[2]), 30);
+	check_eq(queue_take(rig.q[0]), 20);
+	/* Should it not come, nobody waits for it in the turn after that. */
+	has_had(&rig, 0, SHARE_TURN_REQUESTS);
+	ask(&rig, 2, BLKIF_OP_READ, 1);
+	check_eq(queue_take(rig.q[2]), 0);
+	rig.pl.turn += 2;
+	ask(&rig, 0, BLKIF_OP_READ, 1);
+	check_eq(queue_take(rig.q[0]), 1);
+	rig_close(&rig);
+}
+
+static void a_guest_that_is_alone_has_all_of_a_turn(void)
+{
+	struct rig rig;
+
+	check(rig_open(&rig));
+	queue_destroy(rig.q[1]);
+	for (int i = 0; i < 20; i++)
+		ask(&rig, 0, BLKIF_OP_READ, 1);
+	has_had(&rig, 0, SHARE_TURN_REQUESTS);
+	check_eq(queue_take(rig.q[0]), 20);
+	free(rig.ring[1]);
+	check(rig_open_queue(&rig, 1, "queue-1"));
+	for (int i = 0; i < 20; i++)
+		ask(&rig, 0, BLKIF_OP_READ, 1);
+	check_eq(queue_take(rig.q[0]), 0);
+	rig_close(&rig);
+}
+
 static void limit(struct rig *rig)
 {
 	struct throttle_limits l = { .iops = { 1000, 1000 }, .burst_ms = 2 };
@@ -440,6 +515,9 @@ int main(void)
 	tap_run(a_hungry_queue_that_stops_is_hungry_no_more);
 	tap_run(a_hungry_queue_that_breaks_is_hungry_no_more);
 	tap_run(requests_stay_in_the_order_of_the_ring);
+	tap_run(a_guest_has_so_many_requests_of_a_turn_and_no_more);
+	tap_run(a_queue_for_which_a_turn_had_nothing_goes_first_in_the_next);
+	tap_run(a_guest_that_is_alone_has_all_of_a_turn);
 	tap_run(a_flush_that_failed_on_one_queue_ends_writes_on_the_other);
 	tap_run(what_is_beyond_a_limit_is_parked_and_keeps_nothing_else_waiting);
 	tap_run(a_barrier_stays_behind_what_is_parked);

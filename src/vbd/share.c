@@ -15,7 +15,7 @@ struct share *share_get(struct share **all, uint32_t domid)
 			return NULL;
 		s->domid = domid;
 		s->next = *all;
-		*all = s;
+		__atomic_store_n(all, s, __ATOMIC_RELEASE);
 	}
 	s->nr_queues++;
 	return s;
@@ -27,6 +27,6 @@ void share_put(struct share **all, struct share *s)
 		return;
 	while (*all != s)
 		all = &(*all)->next;
-	*all = s->next;
+	__atomic_store_n(all, s->next, __ATOMIC_RELEASE);
 	free(s);
 }

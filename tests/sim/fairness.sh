@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# A guest whose device hangs holds what it has in flight, and asks for more: others find room all the same.
+# A guest whose device hangs holds what it has in flight, and asks for more: others find room all the same. And one that
+# asks for hundreds of requests at a time has so many of a turn, and no more, once there are others.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 
@@ -54,4 +55,39 @@ for transfer in copy direct; do
 	check "$transfer: the daemon ends" stop_daemon
 	check "$transfer: nothing is left" nothing_is_left
 done
+
+# operations - in a hypercall, of a guest that writes 256 blocks at a time
+operations() {
+	local ops calls
+	ops=$(xensim show copies) calls=$(xensim show hypercalls)
+	guest 1 51712 --rw=randwrite --count=20000 --ring-order=4 --depth=512 --batch=256 >"$XENSIM_DIR/load" ||
+		{ cat "$XENSIM_DIR/load"; return 1; }
+	echo $((($(xensim show copies) - ops) / ($(xensim show hypercalls) - calls)))
+}
+
+many() {
+	local ops
+	ops=$(operations) && echo "$ops operations in a hypercall" && [ "$ops" -gt 64 ]
+}
+
+few() {
+	local ops
+	ops=$(operations) && echo "$ops operations in a hypercall" && [ "$ops" -le 64 ]
+}
+
+check "the daemon starts" start_daemon --reactors=1
+disk_create 1 51712 'null:64M?transfer=copy'
+disk_create 2 51712 'null:64M?transfer=copy'
+check "a guest that is alone has whole turns" many
+guest_start 2 51712 --time=60 --rate=10
+check "another one is there" wait_for 10 daemon_says '2/xvda: connected'
+check "it has no more than its share then" few
+kill -TERM "$guest_pid"
+check "and the other one had its own" wait "$guest_pid"
+guest_pid=''
+check "when that has gone, it has whole turns again" many
+disk_remove 1 51712
+disk_remove 2 51712
+check "the daemon ends" stop_daemon
+check "nothing is left" nothing_is_left
 finish
