@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "event.h"
@@ -78,9 +79,31 @@ uint16_t sim_domid(void)
 	return domid;
 }
 
+/* How often who waits for a lock looks for itself. */
+#define LOOK_NS (20 * 1000000l)
+
+/*
+ * Who has let go of it wakes who waits for it, and may be stopped in between, as a story does with a guest: then
+ * nobody else would.
+ */
+static int lock_patiently(pthread_mutex_t *lock)
+{
+	int err = pthread_mutex_trylock(lock);
+	struct timespec until;
+
+	while (err == EBUSY || err == ETIMEDOUT) {
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += LOOK_NS;
+		until.tv_sec += until.tv_nsec / 1000000000l;
+		until.tv_nsec %= 1000000000l;
+		err = pthread_mutex_timedlock(lock, &until);
+	}
+	return err;
+}
+
 void sim_lock(pthread_mutex_t *lock)
 {
-	if (pthread_mutex_lock(lock) != EOWNERDEAD)
+	if (lock_patiently(lock) != EOWNERDEAD)
 		return;
 	/* Who had it was killed in the middle; a hypervisor would have gone on to the end. */
 	if (lock == &sim_machine->grants_lock)
