@@ -83,8 +83,8 @@ uint16_t sim_domid(void)
 #define LOOK_NS (20 * 1000000l)
 
 /*
- * Who has let go of it wakes who waits for it, and may be stopped in between, as a story does with a guest: then
- * nobody else would.
+ * Who lets go of it wakes one of those that wait, and that one may be a guest that a story stops just then: it would
+ * neither take the lock nor wake the next.
  */
 static int lock_patiently(pthread_mutex_t *lock)
 {
