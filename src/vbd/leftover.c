@@ -40,6 +40,8 @@ struct leftover {
 		*batch; /* whose unmaps are ours to write; NULL: nothing can have been mapped */
 	uint32_t nr_unmaps; /* of this round, in the batch's array */
 	struct place *places; /* what each of them undoes */
+	uint32_t *
+		slots; /* by handle: 1 + which unmap of this round, or 0; twice as many as there can be */
 	uint32_t nr_recovered; /* unmaps of a recovery that was killed */
 };
 
@@ -331,20 +333,31 @@ static void settle(struct leftover *l)
 	POINT();
 }
 
+/* Return: the slot of the unmap of @handle in this round, or the one where it belongs. */
+static uint32_t *find_slot(struct leftover *l, uint32_t handle)
+{
+	const struct gnttab_unmap_grant_ref *unmaps = view(l->batch).unmaps;
+	uint32_t nr = 2 * l->batch->nr, at = handle % nr;
+
+	while (l->slots[at] && unmaps[l->slots[at] - 1].handle != handle)
+		at = (at + 1) % nr;
+	return &l->slots[at];
+}
+
 /* Filled by add_unmap(). */
 static void add_unmap(struct leftover *l, const struct place *p)
 {
 	const struct grant_view v = view(l->batch);
+	uint32_t *slot = find_slot(l, handle_of(p));
 
+	/* One map may stand in the batch and in an io: one of them is enough, in a full round as well. */
+	if (*slot) {
+		forget_map(p);
+		return;
+	}
 	if (l->nr_unmaps == l->batch->nr)
 		return; /* in the next round */
-	/* One map may stand in the batch and in an io: one of them is enough. */
-	for (uint32_t i = 0; i < l->nr_unmaps; i++) {
-		if (v.unmaps[i].handle == handle_of(p)) {
-			forget_map(p);
-			return;
-		}
-	}
+	*slot = l->nr_unmaps + 1;
 	l->places[l->nr_unmaps] = *p;
 	v.undone[l->nr_unmaps] = 0;
 	v.unmaps[l->nr_unmaps] = (struct gnttab_unmap_grant_ref){
@@ -363,6 +376,7 @@ static int unmap_round(struct leftover *l, xencall_handle *xcall)
 	int err;
 
 	l->nr_unmaps = 0;
+	memset(l->slots, 0, 2 * l->batch->nr * sizeof(*l->slots));
 	for_each_map(l, add_unmap);
 	if (!l->nr_unmaps)
 		return 0;
@@ -416,13 +430,16 @@ static int unmap_all(struct leftover *l, struct error *e)
 	if (!xcall)
 		return error_set(e, errno, "cannot unmap what was left: %s", strerror(errno));
 	l->places = calloc(l->batch->nr, sizeof(*l->places));
-	if (!l->places) {
-		xencall_close(xcall);
-		return error_set(e, ENOMEM, "no memory to unmap what was left");
+	l->slots = calloc(l->batch->nr, 2 * sizeof(*l->slots));
+	if (!l->places || !l->slots) {
+		nr = -ENOMEM;
+		goto free;
 	}
 	settle(l);
 	while ((nr = unmap_round(l, xcall)) > 0)
 		total += (uint32_t)nr;
+free:
+	free(l->slots);
 	free(l->places);
 	xencall_close(xcall);
 	if (nr < 0)

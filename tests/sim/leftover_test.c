@@ -124,6 +124,21 @@ static void unmaps_what_is_in_batches_and_in_requests(void)
 	check_eq(count("mapped_pages"), 0);
 }
 
+/* As many as the array of unmaps holds: each stands twice, and the second place is not another round's. */
+static void a_full_batch_that_is_in_requests_too(void)
+{
+	check(make_records());
+	for (int k = 0; k < NR_OPS; k++) {
+		check_eq(map(0, k), GNTST_okay);
+		note(0, k, place(0, k));
+		batch(0).maps[k].status = GNTST_okay;
+	}
+	check_eq(map(1, 0), GNTST_okay);
+	check_eq(count("mapped_pages"), NR_OPS + 1);
+	check(is_released());
+	check_eq(count("mapped_pages"), 0);
+}
+
 /* Another reactor has mapped the same page, and has the handle that the unmap gave back. */
 static void a_handle_that_was_given_anew_is_another_map(void)
 {
@@ -183,6 +198,7 @@ int main(void)
 	if (mkdir(dir, 0700) || !shr || !call || !xengntshr_share_pages(shr, BACK, 1, &ref, 1))
 		abort();
 	tap_run(unmaps_what_is_in_batches_and_in_requests);
+	tap_run(a_full_batch_that_is_in_requests_too);
 	tap_run(a_handle_that_was_given_anew_is_another_map);
 	tap_run(a_handle_in_the_batch_that_gave_it_back_too);
 	tap_run(what_recovery_has_unmapped_is_not_unmapped_again);
