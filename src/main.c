@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "ahead.h"
+#include "aside.h"
 #include "backend.h"
 #include "balance.h"
 #include "clock.h"
@@ -689,7 +690,7 @@ static int clean(struct daemon *d)
 		log_error("%s", e.text);
 		return err;
 	}
-	leftover_sweep(dir, is_there, d);
+	aside_sweep(dir, is_there, d);
 	control_sweep(dir);
 	log_info("%s is clean: what is left there is for the daemon that serves those disks next",
 		 dir);

@@ -8,7 +8,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "leftover.h"
+#include "aside.h"
 #include "log.h"
 #include "vbd_store.h"
 
@@ -136,7 +136,7 @@ static void scan(struct backend *b)
 	/* Once, for guests that went while there was no daemon. */
 	if (!b->swept && (!err || err == -ENOENT)) {
 		b->swept = true;
-		leftover_sweep(b->host.state_dir, has_disk, b);
+		aside_sweep(b->host.state_dir, has_disk, b);
 	}
 }
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "leftover.h"
+#include "aside.h"
 
 static int open_left(const char *dir, const char *name, struct record *r, uint32_t *nr)
 {
@@ -14,7 +14,7 @@ static int open_left(const char *dir, const char *name, struct record *r, uint32
 	char left[96];
 	int err;
 
-	snprintf(left, sizeof(left), "%s" LEFTOVER_SUFFIX, name);
+	snprintf(left, sizeof(left), "%s" ASIDE_SUFFIX, name);
 	err = record_open(r, dir, left, &kind, nr);
 	if (err)
 		return err;

@@ -35,7 +35,7 @@ int inherit_ring(const char *dir, const char *name, const struct abi *abi, void 
 		 const struct queue_identity *id, struct ring *ring, struct inherit *out,
 		 struct error *e);
 
-/* inherit_end - the record stays: see leftover_forget(). */
+/* inherit_end - the record stays: see aside_forget(). */
 void inherit_end(struct inherit *in);
 
 #endif

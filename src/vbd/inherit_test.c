@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "leftover.h"
+#include "aside.h"
 #include "record.h"
 #include "tap.h"
 
@@ -27,7 +27,7 @@ static struct queue_record *leave(void)
 	struct queue_record *q;
 
 	strcpy(dir, "/tmp/xenblkd-test-XXXXXX");
-	if (!mkdtemp(dir) || record_create(&record, dir, NAME LEFTOVER_SUFFIX, RECORD_QUEUE, NR_IOS,
+	if (!mkdtemp(dir) || record_create(&record, dir, NAME ASIDE_SUFFIX, RECORD_QUEUE, NR_IOS,
 					   queue_record_bytes(NR_IOS)))
 		return NULL;
 	memset(page, 0, sizeof(page));

@@ -10,13 +10,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "aside.h"
 #include "grant.h"
 #include "hugepages.h"
 #include "io.h"
 #include "log.h"
 #include "point.h"
 #include "record.h"
-#include "transport.h"
 
 #define MAX_RECORDS 65536u
 
@@ -113,7 +113,7 @@ static bool is_records(const char *name)
  */
 static void put_damaged_aside(const char *state_dir, const char *name)
 {
-	char path[PATH_MAX], left[PATH_MAX + sizeof(LEFTOVER_SUFFIX)];
+	char path[PATH_MAX], left[PATH_MAX + sizeof(ASIDE_SUFFIX)];
 
 	snprintf(path, sizeof(path), "%s/%s", state_dir, name);
 	if (!is_queues(name)) {
@@ -121,7 +121,7 @@ static void put_damaged_aside(const char *state_dir, const char *name)
 		return;
 	}
 	log_warning("%s is damaged: its disk will have to be connected anew", path);
-	snprintf(left, sizeof(left), "%s" LEFTOVER_SUFFIX, path);
+	snprintf(left, sizeof(left), "%s" ASIDE_SUFFIX, path);
 	rename(path, left);
 }
 
@@ -140,7 +140,7 @@ static int open_dir(struct leftover *l, const char *path, uint32_t number, struc
 	while ((entry = readdir(dir)) && l->nr_found < MAX_RECORDS) {
 		struct found *f = &l->found[l->nr_found];
 
-		if (strstr(entry->d_name, LEFTOVER_SUFFIX))
+		if (strstr(entry->d_name, ASIDE_SUFFIX))
 			continue;
 		err = record_open(&f->record, path, entry->d_name, &f->kind, &f->nr);
 		if (err == -EPROTONOSUPPORT) {
@@ -486,64 +486,6 @@ static int release_hugepages(const char *const *dirs, uint32_t nr_dirs, struct e
 	return 0;
 }
 
-static void left_path(char *path, size_t size, const char *state_dir, const char *disk,
-		      uint32_t queue)
-{
-	snprintf(path, size, "%s/%s-queue-%u" LEFTOVER_SUFFIX, state_dir, disk, queue);
-}
-
-bool leftover_has(const char *state_dir, const char *disk)
-{
-	char path[PATH_MAX];
-
-	left_path(path, sizeof(path), state_dir, disk, 0);
-	return !access(path, F_OK);
-}
-
-void leftover_forget(const char *state_dir, const char *disk)
-{
-	char path[PATH_MAX];
-
-	for (uint32_t i = 0; i < TRANSPORT_MAX_QUEUES; i++) {
-		left_path(path, sizeof(path), state_dir, disk, i);
-		POINT();
-		unlink(path);
-	}
-	POINT();
-}
-
-void leftover_sweep(const char *state_dir, bool (*known)(void *arg, const char *disk), void *arg)
-{
-	DIR *dir = opendir(state_dir);
-	struct dirent *entry;
-
-	while (dir && (entry = readdir(dir))) {
-		char disk[NAME_MAX + 1];
-		char *end;
-
-		snprintf(disk, sizeof(disk), "%s", entry->d_name);
-		end = strstr(disk, "-queue-");
-		if (!end || !strstr(end, LEFTOVER_SUFFIX))
-			continue;
-		*end = '\0';
-		if (!known(arg, disk))
-			unlinkat(dirfd(dir), entry->d_name, 0);
-	}
-	if (dir)
-		closedir(dir);
-}
-
-void leftover_put_aside(struct record *r)
-{
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), "%s" LEFTOVER_SUFFIX, r->path);
-	POINT();
-	rename(r->path, path);
-	POINT();
-	record_close(r);
-}
-
 /*
  * The last look at a record whose maps are undone. A queue's is kept even if nothing was in flight:
  * its responses may be in the ring, where the guest does not see them yet.
@@ -559,7 +501,7 @@ static void put_away(struct found *f)
 	if (q->req_cons != q->rsp_prod)
 		log_warning("%s: %u requests were in flight", f->record.path,
 			    q->req_cons - q->rsp_prod);
-	leftover_put_aside(&f->record);
+	aside_put(&f->record);
 }
 
 /* @nr_unpinned: of the first so many directories the memory, too */

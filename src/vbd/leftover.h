@@ -25,27 +25,6 @@
 
 #include "error.h"
 
-/* What the names of records end in that were put aside for inherit.h. */
-#define LEFTOVER_SUFFIX ".left"
-
-/* leftover_has - true if something was left of the disk's first ring, at least. */
-bool leftover_has(const char *state_dir, const char *disk);
-
-struct record;
-
-/* leftover_put_aside - of a queue, for inherit.h; ends the mapping. */
-void leftover_put_aside(struct record *r);
-
-/* leftover_forget - the disk's rings are others by now, or gone. */
-void leftover_forget(const char *state_dir, const char *disk);
-
-/**
- * leftover_sweep - removes what is left of disks that are no more
- *
- * @known: true if there is a disk of that name, the part before "-queue-0"
- */
-void leftover_sweep(const char *state_dir, bool (*known)(void *arg, const char *disk), void *arg);
-
 /**
  * leftover_release - stops what devices a predecessor had running, unmaps what it had mapped, and
  * puts its queues' records aside

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What recovery finds in records. That it unmaps what it finds is for the lab: see nvme-killed. */
+#include "aside.h"
 #include "leftover.h"
 
 #include <dirent.h>
@@ -67,7 +68,7 @@ static bool is_left(const char *queue)
 {
 	char path[128];
 
-	snprintf(path, sizeof(path), "%s/%s" LEFTOVER_SUFFIX, dir, queue);
+	snprintf(path, sizeof(path), "%s/%s" ASIDE_SUFFIX, dir, queue);
 	return !access(path, F_OK);
 }
 
@@ -89,7 +90,7 @@ static void forgets_all_queues_of_a_disk_and_no_other(void)
 	check(leave_queue("vbd-3-51712-queue-0", 1) && leave_queue("vbd-3-51712-queue-2", 32) &&
 	      leave_queue("vbd-4-51712-queue-0", 1) && leave_queue("vbd-3-5171-queue-0", 1));
 	check(release());
-	leftover_forget(dir, "vbd-3-51712");
+	aside_forget(dir, "vbd-3-51712");
 	check(!is_left("vbd-3-51712-queue-0") && !is_left("vbd-3-51712-queue-2"));
 	check(is_left("vbd-4-51712-queue-0") && is_left("vbd-3-5171-queue-0"));
 	check_eq(end(), 2);
@@ -128,7 +129,7 @@ static void sweeps_disks_that_are_gone(void)
 	check(leave_queue("vbd-3-51712-queue-0", 1) && leave_queue("vbd-4-51712-queue-1", 1));
 	check(release());
 	check(leave_queue("vbd-5-51712-queue-0", 1));
-	leftover_sweep(dir, is_disk_four, NULL);
+	aside_sweep(dir, is_disk_four, NULL);
 	check(!is_left("vbd-3-51712-queue-0") && is_left("vbd-4-51712-queue-1"));
 	/* And the one that was not put aside. */
 	check_eq(end(), 2);

@@ -8,10 +8,10 @@
 #include <string.h>
 #include <xen/io/xenbus.h>
 
+#include "aside.h"
 #include "clock.h"
 #include "grant.h"
 #include "inherit.h"
-#include "leftover.h"
 #include "medium.h"
 #include "point.h"
 #include "twin.h"
@@ -144,63 +144,6 @@ static void on_drained(void *arg)
 	vbd_feed(v, EVENT_DRAINED);
 }
 
-/* What the disk asks for, as far as its device can. */
-const struct transfer *vbd_transfer(const struct vbd *v)
-{
-	return v->settings.has_transfer ? &v->settings.transfer
-	       : v->config.has_transfer ? &v->config.transfer
-					: &v->host->transfer;
-}
-
-uint32_t vbd_direct_from_bytes(const struct vbd *v)
-{
-	const struct transfer *t = vbd_transfer(v);
-
-	return v->bdev->info.dma && dmem_has_window(v->host->dmem) ? t->direct_from_bytes
-								   : TRANSFER_COPY_ALL;
-}
-
-/* It was asked for by name, of a device that could; served by copy it is better off than not. */
-static void warn_not_direct(struct vbd *v)
-{
-	const struct transfer *t = &v->config.transfer;
-
-	if (v->config.has_transfer && !t->direct_from_bytes && v->bdev->info.dma &&
-	    !dmem_has_window(v->host->dmem) && vbd_may_log(v, &v->error_limit))
-		log_warning("%s: transfer=direct is not to be had in this domain: data is copied",
-			    v->name);
-}
-
-void vbd_transfer_words(const struct vbd *v, char *text, size_t size)
-{
-	uint32_t from_bytes = vbd_direct_from_bytes(v);
-
-	if (v->nr_queues && v->queues[0].queue->persistent)
-		snprintf(text, size, "persistent");
-	else if (from_bytes == TRANSFER_COPY_ALL)
-		snprintf(text, size, "copy");
-	else if (!from_bytes)
-		snprintf(text, size, "direct");
-	else
-		snprintf(text, size, "direct from %u bytes, copy below", from_bytes);
-}
-
-/* Both sides want it. */
-static bool goes_persistent(const struct vbd *v, const struct transport *t)
-{
-	return vbd_transfer(v)->persistent && t->persistent;
-}
-
-/* Nobody polls away what others need. */
-static uint64_t poll_ns(const struct vbd *v)
-{
-	const struct settings *s = &v->settings;
-
-	if (v->host->idle_percent < s->poll_idle_percent)
-		return 0;
-	return s->poll_us == SETTINGS_POLL_DAEMONS ? QUEUE_POLL_REACTORS : s->poll_us * NS_PER_US;
-}
-
 void vbd_queue_limits(const struct vbd *v, struct request_limits *out)
 {
 	*out = (struct request_limits){
@@ -230,8 +173,8 @@ static int make_queue(struct vbd *v, const struct transport *t, struct error *e)
 		.remote_port = tq->event_channel,
 		.bdev = v->bdev,
 		.direct_from_bytes = vbd_direct_from_bytes(v),
-		.persistent = goes_persistent(v, t),
-		.poll_ns = poll_ns(v),
+		.persistent = vbd_goes_persistent(v, t),
+		.poll_ns = vbd_poll_ns(v),
 		.state_dir = host->state_dir,
 		.name = name,
 		.disk = v->name,
@@ -288,7 +231,7 @@ static void forget_leftover(struct vbd *v)
 	v->forgot = true;
 
 	vbd_record_name(v, disk, sizeof(disk));
-	leftover_forget(v->host->state_dir, disk);
+	aside_forget(v->host->state_dir, disk);
 }
 
 /* All or none. */
@@ -356,7 +299,7 @@ static bool may_publish_late(const struct vbd *v)
 	char disk[64];
 
 	vbd_record_name(v, disk, sizeof(disk));
-	return leftover_has(v->host->state_dir, disk);
+	return aside_has(v->host->state_dir, disk);
 }
 
 /* A guest that is connected keeps the queues that an earlier daemon offered it. */
@@ -380,7 +323,7 @@ static enum negotiate_event vbd_connect(struct vbd *v)
 		vbd_set_error(v, LOG_LEVEL_WARNING, err, &e);
 		return EVENT_CONNECT_FAILED;
 	}
-	warn_not_direct(v);
+	vbd_warn_not_direct(v);
 	vbd_transfer_words(v, transfer, sizeof(transfer));
 	if (vbd_may_log(v, &v->news_limit))
 		log_info("%s: connected: %s, %u queue%s of %u slots, transfer %s", v->name,
@@ -418,7 +361,7 @@ static void vbd_free(struct vbd *v)
 	/* If it was removed; should the daemon end, the next has to know. */
 	if (v->removed) {
 		vbd_record_name(v, name, sizeof(name));
-		leftover_forget(host->state_dir, name);
+		aside_forget(host->state_dir, name);
 	}
 	list_del(&v->link);
 	log_info("%s: gone", v->name);
@@ -473,50 +416,6 @@ static void vbd_feed(struct vbd *v, enum negotiate_event event)
 	}
 }
 
-void vbd_set_transfer(struct vbd *v)
-{
-	for (uint32_t i = 0; i < v->nr_queues; i++)
-		queue_set_transfer(v->queues[i].queue, vbd_direct_from_bytes(v));
-}
-
-void vbd_set_poll(struct vbd *v)
-{
-	for (uint32_t i = 0; i < v->nr_queues; i++)
-		queue_set_poll(v->queues[i].queue, poll_ns(v));
-}
-
-static void apply_settings(struct vbd *v, const struct settings *s)
-{
-	bool limits = memcmp(&s->limits, &v->settings.limits, sizeof(s->limits));
-	bool pause = s->paused != v->settings.paused;
-
-	v->settings = *s;
-	if (limits)
-		throttle_set(&v->throttle, &s->limits, clock_ns());
-	vbd_set_transfer(v);
-	vbd_set_poll(v);
-	if (s->poll_idle_percent)
-		v->host->keep_idle(v->host);
-	for (uint32_t i = 0; i < v->nr_queues && pause; i++)
-		queue_pause(v->queues[i].queue, s->paused);
-	if (pause)
-		log_info("%s: %s", v->name, s->paused ? "paused" : "resumed");
-}
-
-int vbd_set(struct vbd *v, const char *key, const char *value, struct error *e)
-{
-	struct settings s = v->settings;
-	int err = settings_set(&s, key, value, e);
-
-	if (err)
-		return err;
-	err = vbd_setting_write(v, key, value);
-	if (err)
-		return error_set(e, -err, "cannot write %s to xenstore: %s", key, strerror(-err));
-	apply_settings(v, &s);
-	return 0;
-}
-
 /* Return: true if it is to be looked at again when a twin is drained. */
 static bool waits_for_twin(struct vbd *v, enum negotiate_event frontend)
 {
@@ -557,7 +456,7 @@ void vbd_refresh(struct vbd *v)
 		vbd_write_state(v, XenbusStateInitWait);
 	}
 	vbd_settings_read(v, &settings);
-	apply_settings(v, &settings);
+	vbd_apply_settings(v, &settings);
 	/* Neither of these frees it. */
 	if (view.offline)
 		vbd_feed(v, EVENT_OFFLINE);

@@ -135,6 +135,8 @@ int vbd_set(struct vbd *v, const char *key, const char *value, struct error *e);
 void vbd_transfer_words(const struct vbd *v, char *text, size_t size);
 /* vbd_transfer - what it says, or else its host. */
 const struct transfer *vbd_transfer(const struct vbd *v);
+/* vbd_warn_not_direct - if that was asked for, of a device that could, and is not to be had. */
+void vbd_warn_not_direct(struct vbd *v);
 /* vbd_set_transfer - brings its queues to that; to and from persistent with the next connection. */
 void vbd_set_transfer(struct vbd *v);
 
@@ -185,7 +187,11 @@ int vbd_resize(struct vbd *v, struct error *e);
  */
 void vbd_stop(struct vbd *v);
 
-/* For medium.c. */
+/* For medium.c and vbd.c. */
+
+/* vbd_apply_settings - what stands there is so from now on. */
+void vbd_apply_settings(struct vbd *v, const struct settings *s);
+
 
 /* vbd_may_log - for a line about something that the guest can bring about as often as it likes. */
 bool vbd_may_log(struct vbd *v, struct log_limit *limit);
@@ -201,6 +207,8 @@ void vbd_fail(struct vbd *v, int err);
 
 /* What its queues are made with. */
 uint32_t vbd_direct_from_bytes(const struct vbd *v);
+bool vbd_goes_persistent(const struct vbd *v, const struct transport *t);
+uint64_t vbd_poll_ns(const struct vbd *v);
 void vbd_queue_limits(const struct vbd *v, struct request_limits *out);
 
 #endif
