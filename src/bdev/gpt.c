@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gpt_selector.h"
 #include "log.h"
 
 #define BLOCK_BYTES_MAX 4096
@@ -32,18 +33,7 @@
 #define HEADER_BYTES_MIN   92
 #define REVISION_1_0	   0x00010000
 
-/* An entry of the array, by 5.3.3. */
-#define ENTRY_TYPE	0
-#define ENTRY_GUID	16
-#define ENTRY_FIRST	32
-#define ENTRY_LAST	40
-#define ENTRY_NAME	56
-
-#define NAME_UNITS	36
-#define NAME_UTF8_BYTES (NAME_UNITS * 3 + 1) /* a pair of units makes 4 bytes, one at most 3 */
-
 /* Tools write 128 entries of 128 bytes. The bounds make an array of at most 4 MiB. */
-#define ENTRIES_MAX	1024
 #define ENTRY_BYTES_MAX 4096
 
 #define MBR_PARTITIONS	446
@@ -68,36 +58,6 @@ struct table {
 	uint8_t *entries;
 };
 
-enum selector_kind {
-	BY_NUMBER,
-	BY_GUID,
-	BY_LABEL
-};
-
-static const char *const kind_names[] = { "number", "PARTUUID", "PARTLABEL" };
-
-struct selector {
-	enum selector_kind kind;
-	const char *text; /* without the prefix */
-	uint64_t number;
-	uint8_t guid[16];
-};
-
-static uint32_t le16(const uint8_t *p)
-{
-	return p[0] | (uint32_t)p[1] << 8;
-}
-
-static uint32_t le32(const uint8_t *p)
-{
-	return le16(p) | le16(p + 2) << 16;
-}
-
-static uint64_t le64(const uint8_t *p)
-{
-	return le32(p) | (uint64_t)le32(p + 4) << 32;
-}
-
 /* The CRC of Ethernet and zlib, without a table: it sees a few KiB each time a disk is opened. */
 static uint32_t crc32(const uint8_t *p, size_t len)
 {
@@ -109,129 +69,6 @@ static uint32_t crc32(const uint8_t *p, size_t len)
 			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
 	}
 	return ~crc;
-}
-
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
-/* As text the first three fields are numbers; on the disk they are little-endian (appendix A). */
-static bool guid_parse(const char *text, uint8_t guid[16])
-{
-	static const uint8_t order[16] = { 3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15 };
-	const char *p = text;
-
-	for (int i = 0; i < 16; i++) {
-		int high, low;
-
-		if ((i == 4 || i == 6 || i == 8 || i == 10) && *p++ != '-')
-			return false;
-		high = hex_digit(*p);
-		if (high < 0)
-			return false;
-		low = hex_digit(p[1]);
-		if (low < 0)
-			return false;
-		guid[order[i]] = (uint8_t)(high << 4 | low);
-		p += 2;
-	}
-	return !*p;
-}
-
-static char *utf8_put(char *p, uint32_t c)
-{
-	if (c < 0x80) {
-		*p++ = (char)c;
-		return p;
-	}
-	if (c < 0x800) {
-		*p++ = (char)(0xc0 | c >> 6);
-	} else {
-		if (c < 0x10000) {
-			*p++ = (char)(0xe0 | c >> 12);
-		} else {
-			*p++ = (char)(0xf0 | c >> 18);
-			*p++ = (char)(0x80 | (c >> 12 & 0x3f));
-		}
-		*p++ = (char)(0x80 | (c >> 6 & 0x3f));
-	}
-	*p++ = (char)(0x80 | (c & 0x3f));
-	return p;
-}
-
-/* name_to_utf8 - Return: false if it is not UTF-16: it has a surrogate without its other half. */
-static bool name_to_utf8(const uint8_t *name, char utf8[NAME_UTF8_BYTES])
-{
-	for (uint32_t i = 0; i < NAME_UNITS; i++) {
-		uint32_t c = le16(name + 2 * i);
-
-		if (!c)
-			break;
-		if (c >= 0xd800 && c < 0xe000) {
-			uint32_t low = ++i < NAME_UNITS ? le16(name + 2 * i) : 0;
-
-			if (c >= 0xdc00 || low < 0xdc00 || low >= 0xe000)
-				return false;
-			c = 0x10000 + ((c - 0xd800) << 10 | (low - 0xdc00));
-		}
-		utf8 = utf8_put(utf8, c);
-	}
-	*utf8 = '\0';
-	return true;
-}
-
-static bool number_parse(const char *text, uint64_t *number)
-{
-	const char *p = text;
-
-	*number = 0;
-	for (; *p >= '0' && *p <= '9'; p++) {
-		/* It saturates: what is too large is still a number, of no partition. */
-		if (*number <= ENTRIES_MAX)
-			*number = *number * 10 + (uint64_t)(*p - '0');
-	}
-	return p != text && !*p;
-}
-
-static const char *after_prefix(const char *text, const char *prefix)
-{
-	size_t len = strlen(prefix);
-
-	return strncmp(text, prefix, len) ? NULL : text + len;
-}
-
-static int selector_parse(const char *text, struct selector *s, struct error *e)
-{
-	const char *guid = after_prefix(text, "PARTUUID=");
-	const char *label = after_prefix(text, "PARTLABEL=");
-
-	*s = (struct selector){ .text = guid ? guid : label ? label : text };
-	if (guid && !guid_parse(guid, s->guid))
-		return error_set(e, EINVAL,
-				 "has no partition with PARTUUID %.64s; expected 8-4-4-4-12 "
-				 "hexadecimal digits",
-				 guid);
-	/* An empty label would be that of all partitions without one. */
-	if (!*s->text)
-		return error_set(e, EINVAL,
-				 "has no partition without a name; expected a number, PARTUUID=... "
-				 "or PARTLABEL=...");
-	if (guid)
-		s->kind = BY_GUID;
-	else if (label)
-		s->kind = BY_LABEL;
-	else if (number_parse(text, &s->number))
-		s->kind = BY_NUMBER;
-	else
-		s->kind = guid_parse(text, s->guid) ? BY_GUID : BY_LABEL;
-	return 0;
 }
 
 static int read_blocks(const struct source *src, uint64_t lba, void *buf, uint32_t len_bytes,
@@ -286,7 +123,7 @@ static int mbr_check(const struct source *src, struct error *e)
 /* The CRC is that of the header with zeroes in its own place, and so they are left there. */
 static bool header_crc_ok(uint8_t *header, uint32_t header_bytes)
 {
-	uint32_t crc = le32(header + HEADER_CRC);
+	uint32_t crc = gpt_le32(header + HEADER_CRC);
 
 	memset(header + HEADER_CRC, 0, sizeof(crc));
 	return crc32(header, header_bytes) == crc;
@@ -294,9 +131,9 @@ static bool header_crc_ok(uint8_t *header, uint32_t header_bytes)
 
 static int header_check(const struct source *src, uint8_t *header, uint64_t lba, struct error *e)
 {
-	uint32_t revision = le32(header + HEADER_REVISION);
-	uint32_t header_bytes = le32(header + HEADER_SIZE);
-	uint64_t my_lba = le64(header + HEADER_MY_LBA);
+	uint32_t revision = gpt_le32(header + HEADER_REVISION);
+	uint32_t header_bytes = gpt_le32(header + HEADER_SIZE);
+	uint64_t my_lba = gpt_le64(header + HEADER_MY_LBA);
 
 	if (revision != REVISION_1_0)
 		return error_set(e, EINVAL, "its revision is %08x, expected %08x", revision,
@@ -326,13 +163,13 @@ static int header_read(const struct source *src, uint64_t lba, struct table *t, 
 	err = header_check(src, header, lba, e);
 	if (err)
 		return err;
-	t->alternate_lba = le64(header + HEADER_ALTERNATE);
-	t->first_usable = le64(header + HEADER_FIRST);
-	t->last_usable = le64(header + HEADER_LAST);
-	t->entries_lba = le64(header + HEADER_ENTRIES);
-	t->nr_entries = le32(header + HEADER_NR_ENTRIES);
-	t->entry_bytes = le32(header + HEADER_ENTRY_BYTES);
-	t->entries_crc = le32(header + HEADER_ENTRIES_CRC);
+	t->alternate_lba = gpt_le64(header + HEADER_ALTERNATE);
+	t->first_usable = gpt_le64(header + HEADER_FIRST);
+	t->last_usable = gpt_le64(header + HEADER_LAST);
+	t->entries_lba = gpt_le64(header + HEADER_ENTRIES);
+	t->nr_entries = gpt_le32(header + HEADER_NR_ENTRIES);
+	t->entry_bytes = gpt_le32(header + HEADER_ENTRY_BYTES);
+	t->entries_crc = gpt_le32(header + HEADER_ENTRIES_CRC);
 	return 0;
 }
 
@@ -343,9 +180,9 @@ static uint32_t array_blocks(const struct source *src, const struct table *t)
 
 static int array_check(const struct source *src, const struct table *t, struct error *e)
 {
-	if (!t->nr_entries || t->nr_entries > ENTRIES_MAX)
+	if (!t->nr_entries || t->nr_entries > GPT_ENTRIES_MAX)
 		return error_set(e, EINVAL, "it has %u entries, expected 1 to %u", t->nr_entries,
-				 ENTRIES_MAX);
+				 GPT_ENTRIES_MAX);
 	if (!t->entry_bytes || t->entry_bytes > ENTRY_BYTES_MAX || t->entry_bytes % 128)
 		return error_set(e, EINVAL,
 				 "its entries have %u bytes, expected a multiple of 128 up to %u",
@@ -483,22 +320,7 @@ static bool entry_used(const uint8_t *entry)
 {
 	static const uint8_t unused[16];
 
-	return memcmp(entry + ENTRY_TYPE, unused, sizeof(unused));
-}
-
-static bool selector_matches(const struct selector *s, uint32_t number, const uint8_t *entry)
-{
-	char label[NAME_UTF8_BYTES];
-
-	switch (s->kind) {
-	case BY_NUMBER:
-		return s->number == number;
-	case BY_GUID:
-		return !memcmp(s->guid, entry + ENTRY_GUID, sizeof(s->guid));
-	case BY_LABEL:
-		return name_to_utf8(entry + ENTRY_NAME, label) && !strcmp(s->text, label);
-	}
-	return false;
+	return memcmp(entry + GPT_ENTRY_TYPE, unused, sizeof(unused));
 }
 
 /* Numbers of partitions, for a sentence; the text ends in "..." when there are many. */
@@ -520,7 +342,7 @@ static void numbers_add(struct numbers *n, uint32_t number)
 		snprintf(n->text + len, sizeof(n->text) - len, ", ...");
 }
 
-static int entry_select(const struct table *t, const struct selector *s, uint32_t *number,
+static int entry_select(const struct table *t, const struct gpt_selector *s, uint32_t *number,
 			struct error *e)
 {
 	struct numbers used = { 0 }, found = { 0 };
@@ -531,17 +353,17 @@ static int entry_select(const struct table *t, const struct selector *s, uint32_
 		if (!entry_used(entry))
 			continue;
 		numbers_add(&used, i);
-		if (selector_matches(s, i, entry))
+		if (gpt_selector_matches(s, i, entry))
 			numbers_add(&found, i);
 	}
 	if (found.count > 1)
 		return error_set(e, ENOTUNIQ,
 				 "has %u partitions with %s %.128s: %s; expected one or a number",
-				 found.count, kind_names[s->kind], s->text, found.text);
+				 found.count, gpt_selector_kind(s), s->text, found.text);
 	if (!found.count)
 		return error_set(e, ENOENT,
 				 "has no partition with %s %.128s; expected one of these: %s",
-				 kind_names[s->kind], s->text, used.count ? used.text : "none");
+				 gpt_selector_kind(s), s->text, used.count ? used.text : "none");
 	*number = found.last;
 	return 0;
 }
@@ -563,8 +385,8 @@ static int extent_check(const struct table *t, uint32_t number, uint64_t first, 
 	for (uint32_t i = 1; i <= t->nr_entries; i++) {
 		const uint8_t *other = table_entry(t, i);
 
-		if (i != number && entry_used(other) && le64(other + ENTRY_FIRST) <= last &&
-		    le64(other + ENTRY_LAST) >= first)
+		if (i != number && entry_used(other) && gpt_le64(other + GPT_ENTRY_FIRST) <= last &&
+		    gpt_le64(other + GPT_ENTRY_LAST) >= first)
 			return error_set(e, EINVAL,
 					 "has partition %u on blocks of partition %u as well; "
 					 "expected them not to overlap",
@@ -573,7 +395,7 @@ static int extent_check(const struct table *t, uint32_t number, uint64_t first, 
 	return 0;
 }
 
-static int table_find(const struct source *src, const struct table *t, const struct selector *s,
+static int table_find(const struct source *src, const struct table *t, const struct gpt_selector *s,
 		      struct gpt_extent *out, struct error *e)
 {
 	uint64_t first, last;
@@ -583,8 +405,8 @@ static int table_find(const struct source *src, const struct table *t, const str
 	err = entry_select(t, s, &number, e);
 	if (err)
 		return err;
-	first = le64(table_entry(t, number) + ENTRY_FIRST);
-	last = le64(table_entry(t, number) + ENTRY_LAST);
+	first = gpt_le64(table_entry(t, number) + GPT_ENTRY_FIRST);
+	last = gpt_le64(table_entry(t, number) + GPT_ENTRY_LAST);
 	err = extent_check(t, number, first, last, e);
 	if (err)
 		return err;
@@ -599,7 +421,7 @@ int gpt_find(gpt_read_fn read, void *arg, uint64_t size_bytes, uint32_t block_by
 	     const char *selector, struct gpt_extent *out, struct error *e)
 {
 	struct source src = { .read = read, .arg = arg, .block_bytes = block_bytes };
-	struct selector s;
+	struct gpt_selector s;
 	struct table t;
 	int err;
 
@@ -615,7 +437,7 @@ int gpt_find(gpt_read_fn read, void *arg, uint64_t size_bytes, uint32_t block_by
 				 size_bytes, DEVICE_BLOCKS_MIN, block_bytes);
 	src.last_lba = size_bytes / block_bytes - 1;
 
-	err = selector_parse(selector, &s, e);
+	err = gpt_selector_parse(selector, &s, e);
 	if (err)
 		return err;
 	err = mbr_check(&src, e);
