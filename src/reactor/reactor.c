@@ -234,6 +234,8 @@ static bool fds_are_due(const struct reactor *r)
 
 static void reactor_turn(struct reactor *r)
 {
+	bool worked_before = r->worked;
+
 	counter_add(&r->stats.turns, 1);
 	r->now_is_old = true;
 	if (r->worked || r->slept_at_ns || ++r->turns_since_clock >= TURNS_PER_CLOCK)
@@ -241,6 +243,9 @@ static void reactor_turn(struct reactor *r)
 	if (poll_all(r)) {
 		reactor_now_ns(r);
 		r->worked = true;
+		/* If there is no more, the next turn sleeps, and that looks at them as well. */
+		if (!worked_before)
+			return;
 	} else if (r->stop) {
 		/* A poller has ended the loop: nothing would wake it. */
 		return;

@@ -173,6 +173,49 @@ static void looks_at_descriptors_under_constant_work(void)
 	check(w.left > 0);
 }
 
+/* Has work once, in its second turn; it takes long, and in the meantime somebody writes to a descriptor. */
+struct once {
+	struct work work;
+	struct wake wake;
+};
+
+static uint32_t once_poll(struct poller *p)
+{
+	struct once *o = container_of(p, struct once, work.poller);
+	uint64_t one = 1;
+
+	if (++o->work.polls != 2)
+		return 0;
+	usleep(2000);
+	return write(o->wake.rfd.fd, &one, sizeof(one)) == sizeof(one);
+}
+
+static bool once_arm(struct poller *p)
+{
+	struct once *o = container_of(p, struct once, work.poller);
+
+	return ++o->work.arms > 1;
+}
+
+static void looks_at_descriptors_once_when_there_is_no_more_work(void)
+{
+	struct once o = { .work.poller = { .poll = once_poll, .arm = once_arm },
+			  .wake = { { eventfd(0, 0), wake_ready }, &o.work } };
+	struct reactor r;
+
+	check_eq(reactor_init(&r, 0), 0);
+	o.work.r = &r;
+	reactor_add_poller(&r, &o.work.poller);
+	check_eq(reactor_add_fd(&r, &o.wake.rfd), 0);
+	reactor_run(&r);
+	reactor_del_poller(&r, &o.work.poller);
+	reactor_fini(&r);
+	close(o.wake.rfd.fd);
+	/* The look was that of sleep. */
+	check_eq(o.work.arms, 2);
+	check_eq(r.stats.sleeps, 1);
+}
+
 static int read_stats(void *arg)
 {
 	struct work *w = arg;
@@ -258,6 +301,7 @@ int main(void)
 {
 	tap_run(does_not_look_at_what_another_has_ended);
 	tap_run(does_not_sleep_after_a_poller_stopped_it);
+	tap_run(looks_at_descriptors_once_when_there_is_no_more_work);
 	tap_run(delivers_all_messages_of_many_senders_in_order);
 	tap_run(call_gives_back_the_result);
 	tap_run(sleeps_only_when_armed);
