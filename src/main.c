@@ -2,6 +2,7 @@
 /* xenblkd: arguments, signals, wiring. */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -763,6 +764,8 @@ int main(int argc, char **argv)
 
 	int err;
 
+	/* Few threads allocate, and seldom; each with an arena of its own would make it in a takeover. */
+	mallopt(M_ARENA_MAX, 1);
 	d.argc = argc;
 	d.argv = argv;
 	if (check_options(&d))

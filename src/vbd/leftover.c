@@ -35,7 +35,7 @@ struct place {
 
 struct leftover {
 	struct found *found;
-	uint32_t nr_found;
+	uint32_t nr_found, room;
 	const struct found
 		*batch; /* whose unmaps are ours to write; NULL: nothing can have been mapped */
 	uint32_t nr_unmaps; /* of this round, in the batch's array */
@@ -125,6 +125,22 @@ static void put_damaged_aside(const char *state_dir, const char *name)
 	rename(path, left);
 }
 
+/* Room for one more. Return: it, or NULL without memory. */
+static struct found *next_found(struct leftover *l)
+{
+	uint32_t room = l->room ? 2 * l->room : 64;
+	struct found *grown;
+
+	if (l->nr_found == l->room) {
+		grown = reallocarray(l->found, room, sizeof(*grown));
+		if (!grown)
+			return NULL;
+		l->found = grown;
+		l->room = room;
+	}
+	return &l->found[l->nr_found];
+}
+
 /*
  * A file that is no record stays where it is: somebody may want to look at it, or it was not whole
  * yet, and nothing had come of it. Of another version, it may be all that knows of a guest's pages.
@@ -138,10 +154,15 @@ static int open_dir(struct leftover *l, const char *path, uint32_t number, struc
 	if (!dir)
 		return error_set(e, errno, "cannot look into %s: %s", path, strerror(errno));
 	while ((entry = readdir(dir)) && l->nr_found < MAX_RECORDS) {
-		struct found *f = &l->found[l->nr_found];
+		struct found *f;
 
 		if (strstr(entry->d_name, ASIDE_SUFFIX))
 			continue;
+		f = next_found(l);
+		if (!f) {
+			err = error_set(e, ENOMEM, "no memory for what was left in %s", path);
+			break;
+		}
 		err = record_open(&f->record, path, entry->d_name, &f->kind, &f->nr);
 		if (err == -EPROTONOSUPPORT) {
 			error_set(e, -err,
@@ -165,8 +186,6 @@ static int open_dir(struct leftover *l, const char *path, uint32_t number, struc
 			err = 0;
 			continue;
 		}
-		if (f->kind == RECORD_BATCH && f->nr)
-			l->batch = f;
 		f->dir = number;
 		l->nr_found++;
 	}
@@ -180,6 +199,10 @@ static int open_all(struct leftover *l, const char *const *dirs, uint32_t nr, st
 
 	for (uint32_t i = 0; i < nr && !err; i++)
 		err = open_dir(l, dirs[i], i, e);
+	for (uint32_t i = 0; i < l->nr_found; i++) {
+		if (l->found[i].kind == RECORD_BATCH && l->found[i].nr)
+			l->batch = &l->found[i];
+	}
 	return err;
 }
 
@@ -507,11 +530,9 @@ static void put_away(struct found *f)
 /* @nr_unpinned: of the first so many directories the memory, too */
 static int release(const char *const *dirs, uint32_t nr, uint32_t nr_unpinned, struct error *e)
 {
-	struct leftover l = { .found = calloc(MAX_RECORDS, sizeof(*l.found)) };
+	struct leftover l = { 0 };
 	int err;
 
-	if (!l.found)
-		return error_set(e, ENOMEM, "no memory for what was left in %s", dirs[0]);
 	err = open_all(&l, dirs, nr, e);
 	if (!err)
 		err = unmap_all(&l, e);

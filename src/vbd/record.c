@@ -36,19 +36,24 @@ static int map_file(struct record *r, int fd)
 {
 	size_t bytes = sizeof(*r->header) + r->bytes;
 	void *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	int err;
 
 	if (mem == MAP_FAILED)
 		return -errno;
-	/* Xen does not fault pages in: each must be there, and writable, before a hypercall. */
-	if (mlock(mem, bytes) < 0) {
-		err = -errno;
-		munmap(mem, bytes);
-		return err;
-	}
 	r->header = mem;
 	r->mem = r->header + 1;
 	return 0;
+}
+
+/* Xen does not fault pages in: each must be there, and writable, before a hypercall. Nor does a reactor. */
+static int fault_in(struct record *r)
+{
+	return mlock(r->header, sizeof(*r->header) + r->bytes) < 0 ? -errno : 0;
+}
+
+/* Whether Xen writes into one. */
+static bool is_hypercalls(enum record_kind kind)
+{
+	return kind == RECORD_PINS || kind == RECORD_BATCH;
 }
 
 int record_create(struct record *r, const char *dir, const char *name, enum record_kind kind,
@@ -72,6 +77,11 @@ int record_create(struct record *r, const char *dir, const char *name, enum reco
 	if (!err)
 		err = map_file(&made, fd);
 	close(fd);
+	if (!err) {
+		err = fault_in(&made);
+		if (err)
+			record_close(&made);
+	}
 	if (err) {
 		unlink(made.path);
 		return err;
@@ -137,8 +147,12 @@ int record_open(struct record *r, const char *dir, const char *name, enum record
 	}
 	*kind = made.header->kind;
 	*nr = made.header->nr;
-	*r = made;
-	return 0;
+	err = is_hypercalls(*kind) ? fault_in(&made) : 0;
+	if (err)
+		record_close(&made);
+	else
+		*r = made;
+	return err;
 }
 
 void *record_find(const struct record *r, uint64_t address, size_t bytes)

@@ -12,7 +12,7 @@
 #include "keeper.h"
 #include "qpair.h"
 
-#define CSTS_PAUSE_US 1000
+#define CSTS_PAUSE_US 100 /* guests may be waiting, and a drive may be quick */
 
 /*
  * All controllers that we drive. It is here because a disk is opened by its name alone; the control
