@@ -243,7 +243,7 @@ static void reactor_turn(struct reactor *r)
 	if (poll_all(r)) {
 		reactor_now_ns(r);
 		r->worked = true;
-		/* If there is no more, the next turn sleeps, and that looks at them as well. */
+		/* The next turn looks at them: it sleeps on them, finds more work, or polls without. */
 		if (!worked_before)
 			return;
 	} else if (r->stop) {

@@ -18,8 +18,6 @@
 #include "point.h"
 #include "record.h"
 
-#define MAX_RECORDS 65536u
-
 struct found {
 	struct record record;
 	uint32_t dir; /* the first, the second... */
@@ -153,7 +151,7 @@ static int open_dir(struct leftover *l, const char *path, uint32_t number, struc
 
 	if (!dir)
 		return error_set(e, errno, "cannot look into %s: %s", path, strerror(errno));
-	while ((entry = readdir(dir)) && l->nr_found < MAX_RECORDS) {
+	while ((entry = readdir(dir))) {
 		struct found *f;
 
 		if (strstr(entry->d_name, ASIDE_SUFFIX))

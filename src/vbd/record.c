@@ -44,10 +44,17 @@ static int map_file(struct record *r, int fd)
 	return 0;
 }
 
-/* Xen does not fault pages in: each must be there, and writable, before a hypercall. Nor does a reactor. */
+/*
+ * Xen does not fault pages in: each must be there, and writable, before a hypercall. Nor has a reactor
+ * the time. Return: 0; or -errno, and the mapping has ended.
+ */
 static int fault_in(struct record *r)
 {
-	return mlock(r->header, sizeof(*r->header) + r->bytes) < 0 ? -errno : 0;
+	int err = mlock(r->header, sizeof(*r->header) + r->bytes) < 0 ? -errno : 0;
+
+	if (err)
+		record_close(r);
+	return err;
 }
 
 /* Whether Xen writes into one. */
@@ -77,11 +84,8 @@ int record_create(struct record *r, const char *dir, const char *name, enum reco
 	if (!err)
 		err = map_file(&made, fd);
 	close(fd);
-	if (!err) {
+	if (!err)
 		err = fault_in(&made);
-		if (err)
-			record_close(&made);
-	}
 	if (err) {
 		unlink(made.path);
 		return err;
@@ -148,9 +152,7 @@ int record_open(struct record *r, const char *dir, const char *name, enum record
 	*kind = made.header->kind;
 	*nr = made.header->nr;
 	err = is_hypercalls(*kind) ? fault_in(&made) : 0;
-	if (err)
-		record_close(&made);
-	else
+	if (!err)
 		*r = made;
 	return err;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * record - memory that outlives the process: a locked mapping of a file under /run/xenblkd.
+ * record - memory that outlives the process: a mapping of a file under /run/xenblkd, locked for who made it.
  *
  * The io pools and the arguments of the grant hypercalls lie here, so that Xen writes its statuses
  * and handles where a successor of a process that was killed finds them. A kill leaves every store
@@ -30,7 +30,7 @@ enum record_kind {
 
 struct record {
 	struct record_header *header;
-	void *mem; /* behind the header, zero at first, never paged out */
+	void *mem; /* behind the header, zero at first; locked, unless see record_open() */
 	size_t bytes; /* of mem */
 	char path[108];
 };
@@ -53,6 +53,8 @@ void record_destroy(struct record *r);
 
 /**
  * record_open - maps a record that another process made and committed
+ *
+ * Locked are those that hypercalls write to, of pins and batches; the others are only looked through.
  *
  * @kind, @nr: as it was made
  *
