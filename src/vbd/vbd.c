@@ -210,8 +210,11 @@ static int make_queue(struct vbd *v, const struct transport *t, struct error *e)
 	err = queue_create(&args, &vq->queue);
 	inherit_end(&left);
 	if (err) {
-		error_set(e, -err, "cannot make a queue in %s: %s", host->state_dir,
-			  strerror(-err));
+		error_set(e, -err, "cannot make a queue in %s: %s%s", host->state_dir,
+			  strerror(-err),
+			  err == -ENOMEM
+				  ? " (or not so much may be locked: ulimit -l, LimitMEMLOCK)"
+				  : "");
 		goto unmap;
 	}
 	v->nr_queues++;
