@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "aside.h"
 #include "grant.h"
 #include "inherit.h"
 #include "input.h"
@@ -22,7 +23,7 @@
 #define NR_IOS	   32
 
 #define QUEUE	   "vbd-1-51712-queue-0"
-#define QUEUE_LEFT QUEUE LEFTOVER_SUFFIX
+#define QUEUE_LEFT QUEUE ASIDE_SUFFIX
 
 static char dir[64];
 static xencall_handle *xcall;
