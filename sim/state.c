@@ -13,6 +13,9 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef __SANITIZE_THREAD__
+#include <sanitizer/tsan_interface.h>
+#endif
 
 #include "event.h"
 #include "grant.h"
@@ -82,6 +85,17 @@ uint16_t sim_domid(void)
 /* How often who waits for a lock looks for itself. */
 #define LOOK_NS (20 * 1000000l)
 
+/* TSan does not know that who is told EOWNERDEAD by pthread_mutex_timedlock() has the lock. */
+static void tell_sanitizer(pthread_mutex_t *lock)
+{
+#ifdef __SANITIZE_THREAD__
+	__tsan_mutex_pre_lock(lock, __tsan_mutex_try_lock);
+	__tsan_mutex_post_lock(lock, __tsan_mutex_try_lock, 0);
+#else
+	(void)lock;
+#endif
+}
+
 /*
  * Who lets go of it wakes one of those that wait, and that one may be a guest that a story stops just then: it would
  * neither take the lock nor wake the next.
@@ -97,6 +111,8 @@ static int lock_patiently(pthread_mutex_t *lock)
 		until.tv_sec += until.tv_nsec / 1000000000l;
 		until.tv_nsec %= 1000000000l;
 		err = pthread_mutex_timedlock(lock, &until);
+		if (err == EOWNERDEAD)
+			tell_sanitizer(lock);
 	}
 	return err;
 }

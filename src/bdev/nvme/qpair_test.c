@@ -2,6 +2,7 @@
 #include "qpair.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "log.h"
@@ -393,6 +394,8 @@ static void an_unanswered_admin_command_resets_it(void)
 	atomic_store(&f->swallow_admin, 1);
 	check_eq(ctrl_identify_ns(&f->ctrl, 1, &ns, NULL), -ETIMEDOUT);
 	do {
+		/* Whoever resets it needs the lock too. */
+		usleep(1000);
 		err = ctrl_identify_ns(&f->ctrl, 1, &ns, NULL);
 	} while (err == -ETIMEDOUT && clock_ns() < deadline_ns);
 	/* All zeroes, which is what one that is not there looks like. */
