@@ -11,10 +11,6 @@ xenblkd() {
 	"$BUILD/src/xenblkd" "$@"
 }
 
-ctl() {
-	"$BUILD/tools/xenblkctl/xenblkctl" --socket="$XENSIM_DIR/run/rpc.sock" "$@"
-}
-
 poll_us_is() {
 	is "$(ctl --json stats | python3 -c 'import json, sys
 print(json.load(sys.stdin)["reactors"][0]["poll_us"])')" "$1"

@@ -48,6 +48,10 @@ xensim() {
 	"$BUILD/sim/xensim" "$@"
 }
 
+ctl() {
+	"$BUILD/tools/xenblkctl/xenblkctl" --socket="$XENSIM_DIR/run/rpc.sock" "$@"
+}
+
 # check TEXT COMMAND... - one TAP line; what failed shows its output
 check() {
 	local text=$1

@@ -9,10 +9,6 @@ front=/local/domain/1/device/vbd/51712
 a=$XENSIM_DIR/a.iso b=$XENSIM_DIR/b.iso c=$XENSIM_DIR/c.iso
 cdrom=("$back/mode" r "$back/device-type" cdrom)
 
-ctl() {
-	"$BUILD/tools/xenblkctl/xenblkctl" --socket="$XENSIM_DIR/run/rpc.sock" "$@"
-}
-
 sectors_are() {
 	is "$(sim 0 xenstore-read "$back/sectors")" "$1"
 }

@@ -9,10 +9,6 @@ dashboard=$(dirname "$0")/../../packaging/grafana/xenblkd.json
 page=$XENSIM_DIR/page
 bdf=0000:00:05.0
 
-ctl() {
-	"$BUILD/tools/xenblkctl/xenblkctl" --socket="$XENSIM_DIR/run/rpc.sock" "$@"
-}
-
 get_page() {
 	python3 -c '
 import http.client, socket, sys

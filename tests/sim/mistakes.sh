@@ -38,10 +38,6 @@ with_file() {
 	another_xenblkd --config="$XENSIM_DIR/conf"
 }
 
-ctl() {
-	"$BUILD/tools/xenblkctl/xenblkctl" --socket="$XENSIM_DIR/run/rpc.sock" "$@"
-}
-
 # disk TARGET - a guest is to have it; why it has not, as xl says it, by the hotplug script
 disk() {
 	device=$((device + 16))

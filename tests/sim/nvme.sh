@@ -18,6 +18,10 @@ pieces_take() {
 	[ $nr -ge "$2" ] && [ $nr -le "$3" ] || { echo "took $nr commands"; return 1; }
 }
 
+all_in_flight() {
+	ctl --json show 1/51712 | grep '"in_flight": 32,'
+}
+
 check "the store starts" start_store
 check "a controller is there" start_nvme $bdf "$XENSIM_DIR/disk1" "$XENSIM_DIR/disk2"
 check "the daemon starts" start_daemon --transfer=direct
@@ -80,7 +84,7 @@ guest_pid=''
 guest_start 1 51712 --time=60 --rw=randrw
 check "it is under load once more" wait_for 10 moves nvme_commands
 xensim set nvme_hold=1
-sleep 0.1
+check "until nothing of it comes back" wait_for 10 all_in_flight
 xensim destroy 1
 guest_end
 sim 0 xenstore-rm /local/domain/1 /local/domain/0/backend/vbd/1

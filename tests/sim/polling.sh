@@ -7,10 +7,6 @@
 
 path=/local/domain/0/backend/vbd/1/51712
 
-ctl() {
-	"$BUILD/tools/xenblkctl/xenblkctl" --socket="$XENSIM_DIR/run/rpc.sock" "$@"
-}
-
 # so_far - requests that were done, and times that the reactor has slept
 so_far() {
 	echo "$(ctl --json stats | python3 -c '
