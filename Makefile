@@ -4,7 +4,8 @@
 #
 #   make demo         boot real Xen under QEMU and watch a guest use a disk of ours
 #   make check        all tests, unit to real Xen
-#   make check-fast   the tests that need no Xen
+#   make check-fast   unit tests and a few on the simulator, in less than a minute
+#   make check-sim    all on the simulator
 #   make build        the daemon, in build/release
 #   make install      into PREFIX (/usr/local), DESTDIR is honoured
 #   make deb          a Debian package, in build/deb
@@ -17,7 +18,7 @@
 PREFIX ?= /usr/local
 B      := build/release
 
-.PHONY: build deps check check-fast demo lab fuzz-smoke bench bench-compare install deb check-deb clean
+.PHONY: build deps check check-fast check-sim demo lab fuzz-smoke bench bench-compare install deb check-deb clean
 .NOTPARALLEL:
 
 build: $(B)/build.ninja
@@ -34,6 +35,9 @@ check: build
 
 check-fast: build
 	tests/check fast
+
+check-sim: build
+	tests/check sim
 
 demo: build
 	tests/xen/lab demo
