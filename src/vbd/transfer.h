@@ -21,8 +21,8 @@
 
 #include "error.h"
 
-/* What "auto" means without a size; doc/architecture.md argues for it. */
-#define TRANSFER_AUTO_BYTES 16384u
+/* What "auto" means without a size; doc/performance.md argues for it. */
+#define TRANSFER_AUTO_BYTES 65536u
 
 #define TRANSFER_COPY_ALL   UINT32_MAX
 

@@ -17,7 +17,7 @@ dom0() {
 	check "the PV guest boots" guest_wait g1
 	check "the PVH guest boots" guest_wait g2
 	check "the first disk is direct" daemon_says '1/xvda: connected: .*, transfer direct$'
-	check "the second is direct for large requests" daemon_says '2/xvda: connected: .*, transfer direct from 16384 bytes, copy below'
+	check "the second is direct for large requests" daemon_says '2/xvda: connected: .*, transfer direct from 65536 bytes, copy below'
 	guest_fills g1 xvda disk0
 	guest_fills g2 xvda disk1
 	check "the PV guest's kernel is content" guest_run g1 kernel_is_content
