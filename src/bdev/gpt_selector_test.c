@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Which partition is meant: by number, PARTUUID and PARTLABEL. What a table may be is gpt_test.c's. */
+/* Which partition is meant: by number, PARTUUID, PARTLABEL. What a table may be is gpt_test.c's. */
 #include "gpt_selector.h"
 
 #include "log.h"

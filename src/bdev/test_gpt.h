@@ -2,8 +2,9 @@
 /*
  * test_gpt - a disk with a table, for *_test.c files alone
  *
- * It has 256 blocks: partitions 1 "boot" (LBA 40 to 49), 2 "root" (50 to 99) and 4 "data" (120 to 139); 3 is not
- * used. A test changes it, makes its CRCs right again by seal(), and looks what is found.
+ * It has 256 blocks: partitions 1 "boot" (LBA 40 to 49), 2 "root" (50 to 99) and 4 "data" (120 to
+ * 139); 3 is not used. A test changes it, makes its CRCs right again by seal(), and looks what is
+ * found.
  */
 #ifndef XENBLKD_TEST_GPT_H
 #define XENBLKD_TEST_GPT_H
